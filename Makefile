@@ -1,0 +1,69 @@
+# Everything a developer does. `make` alone prints this menu; `make test` is what CI runs.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+export CGO_ENABLED ?= 0
+
+BIN   := bin/ell
+CACHE := .cache
+
+help: ## print this menu
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+build: ## build bin/ell
+	go build -trimpath -o $(BIN) ./cmd/ell
+
+run: ## run the whole system from source
+	go run ./cmd/ell
+
+test: tools-test lint unit race interop browser ## everything CI checks; installs what it needs
+	@echo "all checks passed"
+
+tools-test:
+	scripts/need-tools
+
+unit: ## unit, fault and end-to-end tests
+	go vet ./...
+	scripts/go-test -timeout 9m ./...
+
+race: ## the concurrent packages under the race detector
+	CGO_ENABLED=1 scripts/go-test -race -short -timeout 9m $(RACE)
+RACE := ./internal/board ./internal/hub ./internal/exactly ./internal/kafka ./internal/web ./internal/app ./internal/weather ./internal/gateway ./internal/registry
+
+interop: build ## clients that nobody here wrote: kcat, librdkafka, kafkajs, Kafka's own tools, curl
+	test/interop/run
+
+browser: build ui ## the website in Chromium
+	test/browser/run
+
+ui: ## build the website and fail when ui/dist differs from what is committed
+	scripts/ui
+
+lint: $(CACHE)/golangci-lint ## golangci-lint with the import table
+	go mod tidy -diff
+	$(CACHE)/golangci-lint run ./...
+
+$(CACHE)/golangci-lint: tools/go.mod
+	@mkdir -p $(CACHE)
+	@echo "building golangci-lint (once, some minutes)"
+	cd tools && go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+fuzz: ## every fuzz target for 30 s
+	scripts/fuzz 30s
+
+bench: ## benchmarks; ratios measured in one run
+	go test -run '^$$' -bench . -benchmem ./internal/... | tee $(CACHE)/bench.txt
+
+golden: ## write the golden files anew (review the difference)
+	go test ./internal/... -update
+
+screenshots: build ui ## pictures of every view into docs/screenshots
+	test/browser/screenshots
+
+vuln: ## known vulnerabilities in what is called (needs the public database)
+	go run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./...
+
+clean: ## remove what was built
+	rm -rf bin $(CACHE)
+
+.PHONY: help build run test tools-test unit race interop browser ui lint fuzz bench golden screenshots vuln clean

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ell/internal/app"
+	"ell/internal/cta"
+	"ell/internal/event"
+)
+
+// faults gathers what is wrong with the settings, so that all is told at once.
+type faults struct{ errs []error }
+
+func (f *faults) add(flag, format string, args ...any) {
+	f.errs = append(f.errs, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
+}
+
+// options checks every setting and turns them into the options of the roles.
+// It reads password files and contacts nobody.
+func (s settings) options(readFile func(string) ([]byte, error), getenv func(string) (string, bool)) (app.Options, error) {
+	var f faults
+	o := app.Options{
+		Data:         s.Data,
+		LogJSON:      s.LogFmt == "json",
+		HTTPAddr:     f.addr("http-addr", s.HTTPAddr),
+		KafkaAddr:    f.addr("kafka-addr", s.KafkaAddr),
+		RegistryAddr: f.addr("registry-addr", s.RegistryAddr),
+		GatewayAddr:  f.addr("gateway-addr", s.GatewayAddr),
+		Hosts:        list(s.Hosts),
+		Brokers:      f.brokers(list(s.Brokers)),
+		Names:        event.Names{Prefix: f.prefix(s.Prefix), Layout: event.Layout(f.oneOf("topics", s.Topics, string(event.PerStation), string(event.Shared)))},
+		Instance:     f.instance(s.Instance),
+		Registry:     f.url("registry", s.Registry),
+		RESTProxy:    f.url("rest-proxy", s.RESTProxy),
+		RegistryUser: s.RegistryUser,
+		Incidents:    f.oneOf("incidents", s.Incidents, "off", "light", "normal", "heavy"),
+		Speed:        f.number("speed", s.Speed, 0.1, 3600),
+		Seed:         f.integer("seed", s.Seed, -1<<62, 1<<62),
+		Replication:  int16(f.integer("replication", s.Replication, 1, 9)), //nolint:gosec // bounded by the check
+		MaxViewers:   int(f.integer("max-viewers", s.MaxViewers, 1, 1_000_000)),
+		CommitEvery:  f.duration("commit-every", s.CommitEvery, time.Millisecond, 2*time.Second),
+		KafkaTLS:     f.oneOf("kafka-tls", s.KafkaTLS, "off", "on") == "on",
+		KafkaCA:      s.KafkaCA, KafkaCert: s.KafkaCert, KafkaKey: s.KafkaKey,
+		KafkaSASL: s.KafkaSASL, KafkaUser: s.KafkaUser,
+	}
+	f.oneOf("log-format", s.LogFmt, "text", "json")
+	if err := o.LogLevel.UnmarshalText([]byte(s.Log)); err != nil {
+		f.add("log", "%q is none of debug, info, warn, error", s.Log)
+	}
+	if s.Retention != "auto" {
+		o.Retention = f.duration("retention", s.Retention, time.Minute, 10*365*24*time.Hour)
+	}
+	if s.RetentionBytes != "auto" {
+		o.RetentionBytes = f.integer("retention-bytes", s.RetentionBytes, 1, 1<<50)
+	}
+	o.Start = f.at(s.At)
+	o.Control = s.controls(&f)
+	if s.KafkaSASL != "" {
+		f.oneOf("kafka-sasl", s.KafkaSASL, "plain", "scram-sha-256", "scram-sha-512")
+		if s.KafkaUser == "" {
+			f.add("kafka-user", "--kafka-sasl needs a user")
+		}
+	}
+	o.KafkaPassword = f.secret("kafka-password-file", s.KafkaPasswordFile, "ELL_KAFKA_PASSWORD", readFile, getenv)
+	o.RegistryPassword = f.secret("registry-password-file", s.RegistryPasswordFile, "ELL_REGISTRY_PASSWORD", readFile, getenv)
+	if (s.KafkaCert == "") != (s.KafkaKey == "") {
+		f.add("kafka-cert", "--kafka-cert and --kafka-key go together")
+	}
+	if o.Data == "" {
+		dir, err := stateDir()
+		if err != nil {
+			f.add("data", "%v: name a folder", err)
+		}
+		o.Data = dir
+	}
+	return o, errors.Join(f.errs...)
+}
+
+func (s settings) controls(f *faults) bool {
+	switch f.oneOf("control", s.Control, "auto", "on", "off") {
+	case "on":
+		return true
+	case "off":
+		return false
+	}
+	host, _, _ := net.SplitHostPort(s.HTTPAddr)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// stateDir is where a program keeps its state on this platform.
+func stateDir() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "ell"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	switch runtime.GOOS {
+	case "windows", "darwin", "ios":
+		dir, err := os.UserConfigDir() // %AppData%, ~/Library/Application Support
+		return filepath.Join(dir, "ell"), err
+	default:
+		return filepath.Join(home, ".local", "state", "ell"), nil
+	}
+}
+
+func list(s string) []string {
+	var out []string
+	for p := range strings.SplitSeq(s, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (f *faults) oneOf(flag, v string, words ...string) string {
+	if !slices.Contains(words, v) {
+		f.add(flag, "%q is none of %s", v, strings.Join(words, ", "))
+	}
+	return v
+}
+
+func (f *faults) number(flag, v string, least, most float64) float64 {
+	n, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(n >= least && n <= most) {
+		f.add(flag, "%q is not a number from %v to %v", v, least, most)
+	}
+	return n
+}
+
+func (f *faults) integer(flag, v string, least, most int64) int64 {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < least || n > most {
+		f.add(flag, "%q is not a whole number from %d to %d", v, least, most)
+		return least
+	}
+	return n
+}
+
+func (f *faults) duration(flag, v string, least, most time.Duration) time.Duration {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < least || d > most {
+		f.add(flag, "%q is not a duration from %v to %v, such as 90s or 24h", v, least, most)
+	}
+	return d
+}
+
+func (f *faults) addr(flag, v string) string {
+	_, port, err := net.SplitHostPort(v)
+	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+		f.add(flag, "%q is not an address such as 127.0.0.1:8888", v)
+	}
+	return v
+}
+
+func (f *faults) brokers(vs []string) []string {
+	for _, v := range vs {
+		if host, port, err := net.SplitHostPort(v); err != nil || host == "" || port == "" {
+			f.add("brokers", "%q is not HOST:PORT", v)
+		}
+	}
+	return vs
+}
+
+func (f *faults) url(flag, v string) string {
+	if v == "" {
+		return ""
+	}
+	u, err := url.Parse(v)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		f.add(flag, "not an http or https URL")
+	case u.User != nil:
+		f.add(flag, "a URL must not hold a password, since logs and process lists show it: use --%s-user and a password file", flag)
+	}
+	return v
+}
+
+var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]{0,100}$`)
+
+func (f *faults) prefix(v string) string {
+	if !legalName.MatchString(v) {
+		f.add("prefix", "%q holds other characters than letters, digits, dots, dashes and underscores", v)
+	}
+	return v
+}
+
+func (f *faults) instance(v string) string {
+	if v == "" {
+		host, err := os.Hostname()
+		if err != nil || !legalName.MatchString(host) {
+			host = "ell"
+		}
+		return host
+	}
+	if !legalName.MatchString(v) {
+		f.add("instance", "%q holds other characters than letters, digits, dots, dashes and underscores", v)
+	}
+	return v
+}
+
+// at reads a time in Chicago; "now" is the present.
+func (f *faults) at(v string) time.Time {
+	if v == "now" {
+		return time.Now().Truncate(time.Second)
+	}
+	for _, form := range []string{"2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(form, v, cta.Location()); err == nil {
+			if y := t.Year(); y < 2000 || y > 2100 {
+				break
+			}
+			return t
+		}
+	}
+	f.add("at", "%q is not a time in Chicago from 2000 to 2100, such as '2026-04-14 07:30', nor 'now'", v)
+	return time.Time{}
+}
+
+func (f *faults) secret(flag, path, env string, readFile func(string) ([]byte, error), getenv func(string) (string, bool)) app.Secret {
+	if path == "" {
+		v, _ := getenv(env)
+		return app.Secret(v)
+	}
+	b, err := readFile(path)
+	if err != nil {
+		f.add(flag, "%v", err)
+	}
+	return app.Secret(strings.TrimRight(string(b), "\r\n"))
+}
+

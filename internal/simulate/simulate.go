@@ -1,0 +1,314 @@
+// Package simulate drives the city by the wall clock and puts its events on
+// the log, each exactly once: a transaction holds a batch of events together
+// with the checkpoint that says how far the city has come. After a crash the
+// city is rebuilt from the last snapshot on the log, goes on in silence to the
+// checkpoint, and emits from there, so that the log equals that of an
+// undisturbed run.
+//
+// It does not decide what happens in the city (package sim does), and it does
+// not send weather to Kafka: readings are handed to a device that knows HTTP only.
+package simulate
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ell/internal/cta"
+	"ell/internal/event"
+	"ell/internal/kafka"
+	"ell/internal/sim"
+)
+
+const (
+	// tick is the time between two transactions: short enough that a viewer
+	// does not see events in lumps, long enough that a transaction is worth it.
+	tick = 50 * time.Millisecond
+	// quiet is the longest time without a checkpoint while nothing happens.
+	quiet = time.Second
+	// snapshotEvery bounds how much city a restart goes through in silence.
+	snapshotEvery = time.Hour
+	// slack is how much wall time the city catches up on at once when a
+	// transaction took long. Beyond it the city falls behind: it slows down, and does not jump.
+	slack = 500 * time.Millisecond
+	// endTimeout bounds one commit. It is longer than a broker's fail-over.
+	endTimeout = 20 * time.Second
+)
+
+// Device takes weather readings in order of their time.
+type Device interface {
+	Offer(event.Weather)
+	// Accepted is the event time in ms of the last reading that arrived, 0 if none has.
+	Accepted() int64
+}
+
+// Config says what to simulate and where to put it.
+type Config struct {
+	Network  *cta.Network
+	Names    event.Names
+	Encoder  *event.Encoder
+	Resolver event.Resolver
+	Kafka    kafka.Config
+	// TransactionalID is this simulator's own; a second one with the same id ends the first.
+	TransactionalID string
+	// City describes a new city. Where the log holds one already, that goes on.
+	City sim.Options
+	// Speed is city seconds a wall second for a new city; SpeedSet lets it win over the log's.
+	Speed    float64
+	SpeedSet bool
+	Device   Device
+	// WeatherAfter is the event time in ms of the last reading known to be on the log.
+	WeatherAfter int64
+	Log          *slog.Logger
+}
+
+// Stats is a reading of the simulator's meters.
+type Stats struct {
+	Clock        event.Clock
+	Events       int64 // arrivals and entries put on the log since the start
+	Transactions int64
+	Restarts     int64   // sessions ended by an error that passed
+	Behind       float64 // wall seconds by which the city fell behind its speed since the start
+}
+
+// Simulator runs one city. Create it with New; Run may be called once.
+type Simulator struct {
+	cfg     Config
+	batch   batch
+	weather *sim.Weather
+
+	clock                          atomic.Pointer[event.Clock]
+	events, transactions, restarts atomic.Int64
+	behind                         atomic.Uint64 // float64 bits
+	ready                          chan struct{}
+}
+
+// New checks cfg. It contacts nobody.
+func New(cfg Config) (*Simulator, error) {
+	if cfg.Speed < 0.1 || cfg.Speed > 3600 {
+		return nil, fmt.Errorf("speed %v is not from 0.1 to 3600", cfg.Speed)
+	}
+	s := &Simulator{cfg: cfg, ready: make(chan struct{})}
+	s.batch = batch{
+		enc:        cfg.Encoder,
+		arrivals:   map[int32]string{},
+		turnstiles: map[int32]string{},
+		shared:     cfg.Names.Layout == event.Shared,
+		headers:    map[string][]kgo.RecordHeader{},
+	}
+	for _, st := range cfg.Network.Stations {
+		s.batch.arrivals[st.ID] = cfg.Names.Arrivals(st.ID, st.Slug)
+		s.batch.turnstiles[st.ID] = cfg.Names.Turnstiles(st.ID, st.Slug)
+	}
+	return s, nil
+}
+
+// Ready is closed once the city stands where the log ends.
+func (s *Simulator) Ready() <-chan struct{} { return s.ready }
+
+// Stats reads the meters; it may be called at any time.
+func (s *Simulator) Stats() Stats {
+	st := Stats{Events: s.events.Load(), Transactions: s.transactions.Load(), Restarts: s.restarts.Load(),
+		Behind: math.Float64frombits(s.behind.Load())}
+	if c := s.clock.Load(); c != nil {
+		st.Clock = *c
+	}
+	return st
+}
+
+// Run simulates until ctx ends (nil) or something fails that waiting does not
+// mend. After a passing error it starts again from what the log says.
+func (s *Simulator) Run(ctx context.Context) error {
+	wait := 100 * time.Millisecond
+	for {
+		begun := time.Now()
+		err := s.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if kafka.Classify(err) == kafka.Fatal {
+			return fmt.Errorf("simulate: %w", err)
+		}
+		if time.Since(begun) > time.Minute {
+			wait = 100 * time.Millisecond
+		}
+		s.restarts.Add(1)
+		s.cfg.Log.Warn("simulator starts again from the log", "err", err, "in", wait)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
+	}
+}
+
+// session is one life of a transactional producer, from the fence to an error.
+func (s *Simulator) session(ctx context.Context) error {
+	cl, err := s.cfg.Kafka.New(
+		kgo.TransactionalID(s.cfg.TransactionalID),
+		kgo.TransactionTimeout(30*time.Second),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0),
+		kgo.MaxBufferedRecords(1<<20),
+	)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	// The fence comes before the look at the log: from here on no earlier
+	// simulator of this id can add to it.
+	if _, _, err := cl.ProducerID(ctx); err != nil {
+		return fmt.Errorf("get a producer id for %s: %w", s.cfg.TransactionalID, err)
+	}
+	l, err := s.resume(ctx, cl)
+	if err != nil {
+		return err
+	}
+	commands, err := s.follow(ctx, l.commands)
+	if err != nil {
+		return err
+	}
+	defer commands.close()
+	if err := s.commit(ctx, l, l.fresh); err != nil { // the speed may have changed; a new city shows its clock at once
+		return err
+	}
+	select {
+	case <-s.ready:
+	default:
+		close(s.ready)
+	}
+	return s.live(ctx, l, commands.c)
+}
+
+// life is a city that stands where the log ends, and what a session knows of it.
+type life struct {
+	cl       *kgo.Client
+	city     *sim.City
+	clock    event.Clock
+	fresh    bool
+	commands int64 // offset of the next command to obey
+
+	anchorCity int64     // the city's time ...
+	anchorWall time.Time // ... at this wall time, from which it runs at clock.Speed
+	committed  time.Time
+	snapshot   int64 // city time of the last snapshot
+}
+
+// due is the city time that belongs to wall time now.
+func (l *life) due(now time.Time) int64 {
+	if l.clock.Paused {
+		return l.anchorCity
+	}
+	return l.anchorCity + int64(now.Sub(l.anchorWall).Seconds()*l.clock.Speed*1000)
+}
+
+func (l *life) anchor(now time.Time) { l.anchorCity, l.anchorWall = l.clock.CityTime, now }
+
+func (s *Simulator) live(ctx context.Context, l *life, commands <-chan commandAt) error {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		changed := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case c, ok := <-commands:
+			if !ok {
+				return errors.New("the commands' reader stopped")
+			}
+			s.obey(l, c)
+			changed = true
+		case <-ticker.C:
+		}
+		now := time.Now()
+		until := l.due(now)
+		if most := l.clock.CityTime + int64(slack.Seconds()*l.clock.Speed*1000); until > most {
+			late := float64(until-most) / 1000 / l.clock.Speed
+			s.behind.Store(math.Float64bits(math.Float64frombits(s.behind.Load()) + late))
+			until = most
+			l.anchorCity, l.anchorWall = most, now
+		}
+		if until > l.city.Now() {
+			l.city.Advance(until, &s.batch)
+		}
+		if !changed && s.batch.empty() && now.Sub(l.committed) < quiet {
+			continue
+		}
+		l.clock.CityTime = max(until, l.clock.CityTime)
+		if err := s.commit(ctx, l, changed); err != nil {
+			return err
+		}
+		s.offerWeather(l)
+	}
+}
+
+// commit puts the batch and the checkpoint on the log in one transaction.
+func (s *Simulator) commit(ctx context.Context, l *life, snapshot bool) error {
+	now := time.Now()
+	l.clock.WallTime = now.UnixMilli()
+	if a := s.cfg.Device.Accepted(); a > l.clock.WeatherSent {
+		l.clock.WeatherSent = a
+	}
+	if err := l.cl.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin the city's transaction: %w", err)
+	}
+	var failed atomic.Pointer[error]
+	promise := func(_ *kgo.Record, err error) {
+		if err != nil {
+			failed.CompareAndSwap(nil, &err)
+		}
+	}
+	records := s.batch.cut()
+	for i := range records {
+		l.cl.Produce(ctx, &records[i], promise)
+	}
+	l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.Clock(), Key: s.cfg.Encoder.AppendClockKey(nil), Value: s.cfg.Encoder.AppendClock(nil, &l.clock)}, promise)
+	// A command may change the city itself, and obeying it must not be done
+	// twice: its effect is kept as a snapshot, and its place in the topic beside it.
+	if snapshot || l.clock.CityTime-l.snapshot >= snapshotEvery.Milliseconds() {
+		value := binary.BigEndian.AppendUint64(nil, uint64(l.commands)) //nolint:gosec // an offset is never negative
+		value = append(value, l.city.Snapshot()...)
+		l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.Changelog(cityStage), Key: []byte(snapshotKey), Value: value}, promise)
+		l.snapshot = l.clock.CityTime
+	}
+	// What has begun is brought to its end even when ctx ends meanwhile:
+	// a commit cut short has no known outcome.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	if err := l.cl.Flush(end); err != nil {
+		return fmt.Errorf("write the city's events: %w", err)
+	}
+	if err := failed.Load(); err != nil {
+		return fmt.Errorf("write the city's events: %w", *err)
+	}
+	if err := l.cl.EndTransaction(end, kgo.TryCommit); err != nil {
+		return fmt.Errorf("commit the city's events: %w", err)
+	}
+	s.events.Add(int64(len(records)))
+	s.transactions.Add(1)
+	s.batch.reset()
+	l.committed = now
+	c := l.clock
+	s.clock.Store(&c)
+	return nil
+}
+
+// offerWeather hands the device what readings the committed time has brought.
+func (s *Simulator) offerWeather(l *life) {
+	for {
+		w := s.weather.Next(s.cfg.WeatherAfter)
+		if w.Timestamp > l.clock.CityTime {
+			return
+		}
+		s.cfg.Device.Offer(w)
+		s.cfg.WeatherAfter = w.Timestamp
+	}
+}
