@@ -1,0 +1,417 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// viewer is one hijacked connection. Its loop alone touches it.
+type viewer struct {
+	fd    int
+	pos   position
+	tail  []byte    // rest of a piece that the socket did not take yet
+	since time.Time // when the tail last moved
+	ip    netip.Addr
+	enc   uint8
+	retry uint8
+}
+
+// loop writes to its share of the viewers. One goroutine runs it; a second
+// one waits in the runtime's poller for the loop's own epoll set, so that no
+// thread is held while nothing happens.
+type loop struct {
+	h     *Hub
+	epoll *os.File
+	epfd  int
+	awake chan struct{} // capacity 1: a wake-up is pending
+	ready chan int      // events found by the poller; unbuffered, it waits for taken
+	taken chan struct{}
+
+	events   []syscall.EpollEvent
+	slots    []*viewer // nil: free
+	free     []int
+	recent   []*frame // newest frames, contiguous
+	lastSend time.Time
+	scratch  []byte
+	stopped  atomic.Bool
+
+	mu      sync.Mutex
+	joining []*viewer
+	closed  bool
+}
+
+// keepRecent is the number of frames a loop finds without the hub's lock.
+const keepRecent = 16
+
+// edge is every event a viewer is watched for, reported once per change.
+const edge = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET, which syscall has as a negative number
+
+func newLoops(h *Hub) ([]*loop, error) {
+	var loops []*loop
+	for range h.opt.Loops {
+		epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+		if err != nil {
+			closeLoops(loops)
+			return nil, fmt.Errorf("make epoll set: %w", err)
+		}
+		if err := syscall.SetNonblock(epfd, true); err != nil {
+			_ = syscall.Close(epfd)
+			closeLoops(loops)
+			return nil, fmt.Errorf("make epoll set non-blocking: %w", err)
+		}
+		loops = append(loops, &loop{
+			h: h, epoll: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd,
+			awake: make(chan struct{}, 1), ready: make(chan int), taken: make(chan struct{}),
+			events: make([]syscall.EpollEvent, 256), scratch: make([]byte, 4096), lastSend: time.Now(),
+		})
+	}
+	return loops, nil
+}
+
+func closeLoops(loops []*loop) {
+	for _, l := range loops {
+		_ = l.epoll.Close() // only the poller reads it; nothing is lost
+	}
+}
+
+func (l *loop) wake() {
+	select {
+	case l.awake <- struct{}{}:
+	default:
+	}
+}
+
+// hijack takes the connection out of net/http and gives it to a loop. It
+// reports false, with nothing done, when the connection cannot be taken.
+func (h *Hub) hijack(w http.ResponseWriter, ip netip.Addr, enc int, p position) bool {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	defer conn.Close() // ours is a duplicate
+	fd, err := duplicate(conn, h.opt.SendBuffer)
+	if err != nil {
+		h.opt.Logger.Warn("viewer refused", "err", err)
+		h.leave(ip)
+		return true
+	}
+	v := &viewer{fd: fd, pos: p, ip: ip, enc: uint8(enc), retry: uint8(rand.IntN(retries))} //nolint:gosec // jitter, no secret; both fit
+	v.tail, v.since = h.static.hello[enc][v.retry], time.Now()
+	l := h.loops[fd%len(h.loops)]
+	l.mu.Lock()
+	closed := l.closed
+	if !closed {
+		l.joining = append(l.joining, v)
+	}
+	l.mu.Unlock()
+	if closed {
+		_ = syscall.Close(fd) // stopping: the client comes back by itself
+		h.leave(ip)
+		return true
+	}
+	l.wake()
+	return true
+}
+
+// duplicate returns a descriptor of our own for the connection, so that none of
+// net's and net/http's memory for it need stay.
+func duplicate(conn net.Conn, sendBuffer int) (int, error) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return 0, fmt.Errorf("take connection: %T has no descriptor", conn)
+	}
+	if err := tcp.SetDeadline(time.Time{}); err != nil {
+		return 0, fmt.Errorf("take connection: %w", err)
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, fmt.Errorf("take connection: %w", err)
+	}
+	fd, dupErr := -1, error(nil)
+	if err := raw.Control(func(old uintptr) {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+		if fd, dupErr = syscall.Dup(int(old)); dupErr == nil {
+			syscall.CloseOnExec(fd)
+		}
+	}); err != nil {
+		return 0, fmt.Errorf("take connection: %w", err)
+	}
+	if dupErr != nil {
+		return 0, fmt.Errorf("duplicate connection: %w", dupErr)
+	}
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer); err != nil {
+		_ = syscall.Close(fd)
+		return 0, fmt.Errorf("set send buffer: %w", err)
+	}
+	return fd, nil
+}
+
+// run serves the loop's viewers until ctx ends.
+func (l *loop) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(l.poll)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-l.awake:
+			l.join()
+			l.broadcast()
+		case n := <-l.ready:
+			l.handle(n)
+			l.taken <- struct{}{}
+		case now := <-tick.C:
+			l.sweep(now)
+		}
+	}
+	l.stopped.Store(true)
+	closeLoops([]*loop{l})
+	for {
+		// The poller may be about to hand over events; it ends when the set is closed.
+		n, ok := <-l.ready
+		if !ok {
+			break
+		}
+		_ = n
+		l.taken <- struct{}{}
+	}
+	wg.Wait()
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.join()
+	l.sayBye()
+}
+
+// poll waits for the epoll set and hands its events to the loop.
+func (l *loop) poll() {
+	defer close(l.ready)
+	raw, err := l.epoll.SyscallConn()
+	if err != nil {
+		l.h.opt.Logger.Error("viewers cannot be watched", "err", err)
+		return
+	}
+	for !l.stopped.Load() {
+		n := 0
+		err := raw.Read(func(fd uintptr) bool {
+			var werr error
+			n, werr = syscall.EpollWait(int(fd), l.events, 0)
+			return n > 0 || werr != nil && !errors.Is(werr, syscall.EINTR)
+		})
+		if err != nil {
+			return // closed
+		}
+		if n <= 0 {
+			continue
+		}
+		l.ready <- n
+		<-l.taken
+	}
+}
+
+// join takes in the viewers that came since the last time.
+func (l *loop) join() {
+	l.mu.Lock()
+	list := l.joining
+	l.joining = nil
+	l.mu.Unlock()
+	l.refresh()
+	for _, v := range list {
+		slot := len(l.slots)
+		if n := len(l.free); n > 0 {
+			slot, l.free = l.free[n-1], l.free[:n-1]
+			l.slots[slot] = v
+		} else {
+			l.slots = append(l.slots, v)
+		}
+		if !l.stopped.Load() {
+			ev := syscall.EpollEvent{Events: edge, Fd: int32(slot)} //nolint:gosec // slots are bounded by MaxViewers
+			if err := syscall.EpollCtl(l.epfd, syscall.EPOLL_CTL_ADD, v.fd, &ev); err != nil {
+				l.h.opt.Logger.Warn("viewer dropped", "err", err)
+				l.drop(slot)
+				continue
+			}
+		}
+		l.flush(slot)
+	}
+}
+
+// refresh notes the newest frames.
+func (l *loop) refresh() {
+	h := l.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ring := h.ring
+	if len(ring) > keepRecent {
+		ring = ring[len(ring)-keepRecent:]
+	}
+	l.recent = append(l.recent[:0], ring...)
+}
+
+// broadcast brings every viewer that can take it to the newest frame.
+func (l *loop) broadcast() {
+	l.refresh()
+	for slot, v := range l.slots {
+		if v != nil && len(v.tail) == 0 {
+			l.flush(slot)
+		}
+	}
+	l.lastSend = time.Now()
+}
+
+// next returns the viewer's next piece, without the hub's lock for those who keep up.
+func (l *loop) next(v *viewer) []byte {
+	if n := len(l.recent); n > 0 && v.pos.synced {
+		first, last := l.recent[0].seq, l.recent[n-1].seq
+		if v.pos.seq == last {
+			return nil
+		}
+		if v.pos.seq+1 >= first && v.pos.seq < last {
+			v.pos.seq++
+			return l.recent[v.pos.seq-first].body[v.enc]
+		}
+	}
+	return l.h.next(&v.pos, int(v.enc))
+}
+
+// flush writes to a viewer until it is up to date or its socket is full.
+func (l *loop) flush(slot int) {
+	v := l.slots[slot]
+	for {
+		fresh := len(v.tail) == 0
+		if fresh {
+			if v.tail = l.next(v); v.tail == nil {
+				return
+			}
+			l.h.count.deliveries.Add(1)
+		}
+		n, err := syscall.Write(v.fd, v.tail)
+		switch {
+		case n > 0:
+			l.h.count.bytes.Add(uint64(n))
+			if v.tail = v.tail[n:]; len(v.tail) > 0 {
+				v.since = time.Now()
+			}
+		case errors.Is(err, syscall.EAGAIN):
+			if fresh {
+				v.since = time.Now()
+			}
+			return // the socket's next change to writable is reported
+		case errors.Is(err, syscall.EINTR):
+		default:
+			l.drop(slot)
+			return
+		}
+	}
+}
+
+// handle looks at n events of the epoll set.
+func (l *loop) handle(n int) {
+	l.refresh()
+	for _, ev := range l.events[:n] {
+		slot := int(ev.Fd)
+		if l.slots[slot] == nil {
+			continue
+		}
+		if ev.Events&(syscall.EPOLLHUP|syscall.EPOLLERR|syscall.EPOLLRDHUP) != 0 {
+			l.drop(slot)
+			continue
+		}
+		if ev.Events&syscall.EPOLLIN != 0 && !l.drain(slot) {
+			continue
+		}
+		if ev.Events&syscall.EPOLLOUT != 0 {
+			l.flush(slot)
+		}
+	}
+}
+
+// maxInput is how much a viewer may send after its request at one time: nothing is
+// expected, and one that talks on is not a viewer.
+const maxInput = 16 << 10
+
+// drain reads and forgets what a viewer sent. It reports false if the viewer is gone.
+func (l *loop) drain(slot int) bool {
+	for got := 0; got <= maxInput; {
+		n, err := syscall.Read(l.slots[slot].fd, l.scratch)
+		switch {
+		case n > 0:
+			got += n
+		case errors.Is(err, syscall.EAGAIN):
+			return true
+		case errors.Is(err, syscall.EINTR):
+		default:
+			l.drop(slot)
+			return false
+		}
+	}
+	l.drop(slot)
+	return false
+}
+
+// sweep drops viewers that take nothing and breaks long silences.
+func (l *loop) sweep(now time.Time) {
+	beat := now.Sub(l.lastSend) >= l.h.opt.Heartbeat-time.Second
+	if beat {
+		l.refresh()
+		l.lastSend = now
+	}
+	for slot, v := range l.slots {
+		switch {
+		case v == nil:
+		case len(v.tail) > 0:
+			if now.Sub(v.since) >= l.h.opt.Stall {
+				l.h.count.stalled.Add(1)
+				l.drop(slot)
+			}
+		case beat:
+			v.tail = l.h.static.beat[v.enc]
+			l.flush(slot)
+		}
+	}
+}
+
+// drop closes a viewer's connection and frees its slot.
+func (l *loop) drop(slot int) {
+	v := l.slots[slot]
+	l.slots[slot] = nil
+	l.free = append(l.free, slot)
+	_ = syscall.Close(v.fd) // also leaves the epoll set; nobody is there to hear of an error
+	l.h.leave(v.ip)
+}
+
+// sayBye tells every viewer that can still take it to come back later, and
+// closes all.
+func (l *loop) sayBye() {
+	var byes [retries][encodings][]byte
+	for i := range byes {
+		byes[i] = l.h.bye(i)
+	}
+	for slot, v := range l.slots {
+		if v == nil {
+			continue
+		}
+		if len(v.tail) > 0 {
+			if n, err := syscall.Write(v.fd, v.tail); err == nil {
+				v.tail = v.tail[n:]
+			}
+		}
+		if len(v.tail) == 0 {
+			// Best effort: a viewer who misses it sees the end of the stream.
+			_, _ = syscall.Write(v.fd, byes[v.retry][v.enc])
+		}
+		l.drop(slot)
+	}
+}
