@@ -43,7 +43,7 @@ type Station struct {
 	Point       Point
 	ADA         bool
 	Lines       []string   // ids of the lines that call here, in Network.Lines order
-	Entries     [3]float64 // average entries a day, by DayType
+	Entries     [3]float64 // average entries a day (October 2018), by DayType
 	Stops       []Stop
 }
 
@@ -52,7 +52,7 @@ type Stop struct {
 	ID        int32
 	Direction string // CTA's compass letter: N, E, S or W
 	Name      string
-	Lines     []string
+	Lines     []string // that may stop here; none at a platform only passed (Sheridan has two)
 }
 
 // Call is one scheduled stop of a train on its round trip of a pattern. A
@@ -63,7 +63,7 @@ type Call struct {
 	Platform  int32   // stop id, 0 where unknown
 	At        float64 // metres along Pattern.Shape
 	// Run is the scheduled run time in seconds from leaving this call to
-	// arriving at the next one (dwell excluded; for a turn-back, 0).
+	// arriving at the next one (Dwell excluded; for a turn-back, 0).
 	Run float64
 	// Track is the length of the leg to the next call in metres; 0 for a turn-back.
 	Track float64
@@ -115,5 +115,5 @@ type Line struct {
 type Departure struct {
 	Pattern int     // index in Network.Patterns
 	Call    int     // index in Pattern.Calls: where the trip begins
-	Minute  float64 // minutes after midnight, service day; may pass 1440
+	Minute  float64 // minutes after midnight, from 180 (03:00) to below 1620; see ServiceDay.Time
 }
