@@ -1,0 +1,60 @@
+// Package app builds the roles of ell from options and runs them: each by
+// itself against a cluster, or all of them in one process on embedded parts.
+// It is wiring: what a role does is in the packages it calls. It reads no
+// flags, handles no signals and never exits.
+package app
+
+import (
+	"io"
+	"log/slog"
+	"time"
+
+	"ell/internal/event"
+	"ell/internal/kafka"
+)
+
+// Secret is a password; it never shows itself.
+type Secret = kafka.Secret
+
+// Options say what to run and where. They have been checked by whoever fills them.
+type Options struct {
+	Data string // folder of the embedded parts
+
+	Speed     float64 // city seconds a wall second, 0.1 to 3600
+	SpeedSet  bool    // somebody asked for Speed: it wins over what the log says
+	Seed      int64
+	Start     time.Time // first moment of a new city
+	Incidents string    // off, light, normal, heavy
+
+	HTTPAddr, KafkaAddr, RegistryAddr, GatewayAddr string // where to listen
+
+	Control    bool     // viewers may change speed and pause
+	Hosts      []string // further host names the website answers to
+	MaxViewers int
+
+	Brokers        []string // none: the embedded broker
+	Names          event.Names
+	Replication    int16
+	Retention      time.Duration // of the sensors' topics; 0: by mode
+	RetentionBytes int64         // a partition; 0: by mode
+	Instance       string        // this process among those that share the work
+	CommitEvery    time.Duration
+
+	KafkaTLS                     bool
+	KafkaCA, KafkaCert, KafkaKey string
+	KafkaSASL, KafkaUser         string
+	KafkaPassword                Secret
+
+	Registry         string // URL; "": the embedded one
+	RegistryUser     string
+	RegistryPassword Secret
+	RESTProxy        string // URL; "": ell's own gateway
+
+	LogLevel slog.Level
+	LogJSON  bool
+	Log      *slog.Logger
+	Out      io.Writer // the banner and reports
+}
+
+// embedded says whether the parts that options do not name are to be brought along.
+func (o Options) embedded() bool { return len(o.Brokers) == 0 }
