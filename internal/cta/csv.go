@@ -16,7 +16,7 @@ import (
 
 // Bounds on what a data file may hold, far above any real network.
 const (
-	maxFile    = 64 << 20 // bytes
+	maxFile    = 16 << 20 // bytes
 	maxText    = 200      // bytes of a name
 	maxPoints  = 100_000  // of one shape
 	maxMetres  = 1e6
@@ -193,7 +193,7 @@ func (r *row) gaps(col string) []float64 {
 		if repeated && err == nil {
 			k, err = strconv.Atoi(times)
 		}
-		if err != nil || !(g > 0 && g <= maxTrips) || k < 1 || len(out)+k > maxTrips {
+		if err != nil || !(g > 0 && g <= maxTrips) || k < 1 || k > maxTrips-len(out) {
 			r.fail("%s: %q: want minutes above 0 and a count, at most %d in all", col, f, maxTrips)
 			return nil
 		}

@@ -20,13 +20,16 @@ type Network struct {
 	Patterns []*Pattern
 	Stations []*Station // in order of id
 
-	stations  map[int32]*Station
-	lines     map[string]*Line
-	patterns  map[string]*Pattern
-	departs   [3][]Departure // by DayType, sorted
-	share     [3][24]float64
-	headways  map[string]*lineService
-	openHours map[int32]*[3][24]float64
+	stations map[int32]*Station
+	stops    map[int32]*Station // by stop id
+	lines    map[string]*Line
+	patterns map[string]*Pattern
+
+	departs      [3][]Departure // by DayType, sorted
+	headways     map[string]*lineService
+	share        [3][24]float64 // by DayType
+	riderHours   int            // rows of riders.csv read so far
+	stationShare map[int32]*[3][24]float64
 }
 
 // Station returns the station with that id, or nil.

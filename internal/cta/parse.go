@@ -11,13 +11,9 @@ import (
 // Parse reads a network from a folder of CSV files (lines, stations, stops,
 // patterns, calls, shapes, timetable, riders; data/README.md describes them)
 // and checks that it holds together. The error names the file, the line in it
-// and the thing; where several are wrong, the first of each file.
+// (or the pattern) and the thing that is wrong first.
 func Parse(dir fs.FS) (*Network, error) {
-	n := &Network{
-		stations: make(map[int32]*Station),
-		lines:    make(map[string]*Line),
-		patterns: make(map[string]*Pattern),
-	}
+	n := empty()
 	// Each file leans on those before it, so the first bad one ends it.
 	for _, f := range []struct {
 		name string
@@ -46,6 +42,15 @@ func Parse(dir fs.FS) (*Network, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+func empty() *Network {
+	return &Network{
+		stations: make(map[int32]*Station),
+		stops:    make(map[int32]*Station),
+		lines:    make(map[string]*Line),
+		patterns: make(map[string]*Pattern),
+	}
 }
 
 func (n *Network) parseLine(r *row) error {
@@ -106,6 +111,9 @@ func (n *Network) parseStation(r *row) error {
 func (n *Network) parseStop(r *row) error {
 	p := Stop{ID: r.id("id"), Direction: r.text("direction"), Name: r.text("name"), Lines: r.words("lines")}
 	s := n.stationCol(r, "station")
+	if n.stops[p.ID] != nil {
+		r.fail("stop %d is there twice", p.ID)
+	}
 	switch p.Direction {
 	case "N", "E", "S", "W":
 	default:
@@ -118,6 +126,7 @@ func (n *Network) parseStop(r *row) error {
 	}
 	if r.err == nil {
 		s.Stops = append(s.Stops, p)
+		n.stops[p.ID] = s
 	}
 	return r.err
 }
@@ -205,15 +214,19 @@ func (n *Network) finish() error {
 		}
 		descriptive[s.Descriptive] = s.ID
 	}
-	for day := range n.departs {
-		slices.SortFunc(n.departs[day], func(a, b Departure) int {
-			return cmp.Or(cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Call, b.Call))
-		})
-	}
+	n.sortDepartures()
 	if err := n.finishRiders(); err != nil {
 		return fmt.Errorf("read riders.csv: %w", err)
 	}
 	n.buildHeadways()
 	n.buildShares()
 	return nil
+}
+
+func (n *Network) sortDepartures() {
+	for day := range n.departs {
+		slices.SortFunc(n.departs[day], func(a, b Departure) int {
+			return cmp.Or(cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Call, b.Call))
+		})
+	}
 }

@@ -47,6 +47,9 @@ func (p *Pattern) finish() error {
 	for outward < len(p.Calls) && p.Calls[outward].Direction == B {
 		outward++
 	}
+	if outward == 0 || outward == len(p.Calls) {
+		return errors.New("a round trip runs out in direction b first, then back in direction a")
+	}
 	for i := range outward {
 		if slices.Contains(p.Stations, p.Calls[i].Station) {
 			return fmt.Errorf("call %d: station %d is called twice in direction b", i, p.Calls[i].Station)

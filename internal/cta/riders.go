@@ -15,7 +15,7 @@ func (n *Network) HourlyShare(day DayType) [24]float64 {
 // An unknown station has no riders. Hours are hours of the clock within a
 // service day, so hours 0 to 2 are the night after that day.
 func (n *Network) StationShare(station int32, day DayType) [24]float64 {
-	s := n.openHours[station]
+	s := n.stationShare[station]
 	if s == nil || int(day) >= len(s) {
 		return [24]float64{}
 	}
@@ -39,7 +39,7 @@ func (n *Network) buildShares() {
 			}
 		}
 	}
-	n.openHours = make(map[int32]*[3][24]float64, len(n.Stations))
+	n.stationShare = make(map[int32]*[3][24]float64, len(n.Stations))
 	for id, days := range open {
 		out := new([3][24]float64)
 		for day := range days {
@@ -55,6 +55,6 @@ func (n *Network) buildShares() {
 				}
 			}
 		}
-		n.openHours[id] = out
+		n.stationShare[id] = out
 	}
 }

@@ -44,23 +44,25 @@ func (n *Network) parseTimetable(r *row) error {
 	return nil
 }
 
+// parseRiders takes the hours in order, so that none can be missing or twice.
 func (n *Network) parseRiders(r *row) error {
-	h := r.number("hour", 0, 23)
-	if h != float64(int(h)) {
-		r.fail("hour %g is not a whole number", h)
+	h := r.stop("hour")
+	if int(h) != n.riderHours || h > 23 {
+		r.fail("hour %d: want hours 0 to 23 in order, once each", h)
+		return r.err
 	}
 	for day, col := range dayNames {
-		v := r.number(col, 0, 1e9)
-		if n.share[day][int(h)] != 0 {
-			r.fail("hour %g is there twice", h)
-		}
-		n.share[day][int(h)] = v
+		n.share[day][h] = r.number(col, 0, maxEntries)
 	}
+	n.riderHours++
 	return r.err
 }
 
 // finishRiders scales each day's curve to the sum 1.
 func (n *Network) finishRiders() error {
+	if n.riderHours != 24 {
+		return fmt.Errorf("%d hours: want 24", n.riderHours)
+	}
 	for day := range n.share {
 		var sum float64
 		for _, v := range n.share[day] {

@@ -1,0 +1,122 @@
+package cta
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"time"
+)
+
+const (
+	// minWindow is how many minutes of trips a headway is the mean of, at
+	// least, so that the headway of a short line does not flicker.
+	minWindow = 60.0
+	// maxGap is the longest gap between trips, in minutes, that still is
+	// service; in a longer one the line does not run.
+	maxGap = 60.0
+)
+
+// lineService is the timetable of one line as Headway needs it, by Direction.
+type lineService [2]directionService
+
+type directionService struct {
+	trips  [3][]span // by DayType: all patterns' trips, by start
+	window float64   // minutes: the longest trip, at least minWindow
+}
+
+// span is the minutes in which one trip runs in one direction.
+type span struct{ start, end float64 }
+
+func (n *Network) buildHeadways() {
+	n.headways = make(map[string]*lineService, len(n.Lines))
+	for _, l := range n.Lines {
+		n.headways[l.ID] = new(lineService)
+	}
+	for day := range n.departs {
+		for _, d := range n.departs[day] {
+			p := n.Patterns[d.Pattern]
+			for dir, s := range p.spans(d) {
+				if s.end > s.start {
+					h := &n.headways[p.Line][dir]
+					h.trips[day] = append(h.trips[day], s)
+					h.window = max(h.window, s.end-s.start, minWindow)
+				}
+			}
+		}
+	}
+	for _, l := range n.headways {
+		for dir := range l {
+			for day := range l[dir].trips {
+				slices.SortFunc(l[dir].trips[day], func(a, b span) int { return cmp.Compare(a.start, b.start) })
+			}
+		}
+	}
+}
+
+// spans says when the trip of d runs in each direction: a linear trip in one,
+// a circuit first out and then, from its last stop on the Loop, back.
+func (p *Pattern) spans(d Departure) [2]span {
+	var out [2]span
+	minute := d.Minute
+	for c, end := d.Call, p.End(d.Call); c < end; c++ {
+		s := &out[p.Calls[c].Direction]
+		if s.end == 0 {
+			s.start = minute
+		}
+		minute += (p.Calls[c].Run + Dwell.Seconds()) / 60
+		s.end = minute
+	}
+	return out
+}
+
+// Headway returns the scheduled time between trains of a line in one
+// direction at t, as it is where all of the line's patterns run together, or 0
+// where the line does not run: no train of that direction is on its way and
+// none is due before and after within an hour. It is the mean over the trips
+// begun within the last trip time (an hour at least), so it follows the trains
+// along the line.
+func (n *Network) Headway(lineID string, dir Direction, t time.Time) time.Duration {
+	l := n.headways[lineID]
+	if l == nil || dir > B {
+		return 0
+	}
+	return l[dir].headway(t)
+}
+
+func (s *directionService) headway(t time.Time) time.Duration {
+	day := ServiceDayOf(t)
+	now := day.Minute(t)
+	from, to := now-s.window-maxGap, now+maxGap
+
+	var sum float64 // of the gaps in the window
+	gaps := 0
+	running := false
+	last := span{start: -1e9}
+	// A trip of the day before may still be under way, and the next trip may be the next day's.
+	for _, d := range [...]ServiceDay{ServiceDayOf(day.Start.Add(-time.Minute)), day, day.Next()} {
+		shift := day.Minute(d.Start) - dayStart*60
+		stop := min(to, day.Minute(d.End))
+		trips := s.trips[d.Type]
+		for i := sort.Search(len(trips), func(i int) bool { return trips[i].start+shift >= from }); i < len(trips); i++ {
+			trip := span{trips[i].start + shift, trips[i].end + shift}
+			if trip.start > stop {
+				break
+			}
+			gap := trip.start - last.start
+			between := last.start <= now && now < trip.start && gap <= maxGap
+			under := trip.start <= now && now < trip.end
+			running = running || between || under
+			if gap <= maxGap && trip.start >= now-s.window && (trip.start <= now || gaps == 0) {
+				sum, gaps = sum+gap, gaps+1
+			}
+			last = trip
+		}
+	}
+	switch {
+	case !running:
+		return 0
+	case gaps == 0:
+		return time.Duration(maxGap * float64(time.Minute))
+	}
+	return time.Duration(sum / float64(gaps) * float64(time.Minute)).Round(time.Second)
+}
