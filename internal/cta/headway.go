@@ -91,25 +91,32 @@ func (s *directionService) headway(t time.Time) time.Duration {
 	var sum float64 // of the gaps in the window
 	gaps := 0
 	running := false
-	last := span{start: -1e9}
-	// A trip of the day before may still be under way, and the next trip may be the next day's.
-	for _, d := range [...]ServiceDay{ServiceDayOf(day.Start.Add(-time.Minute)), day, day.Next()} {
-		shift := day.Minute(d.Start) - dayStart*60
-		stop := min(to, day.Minute(d.End))
-		trips := s.trips[d.Type]
-		for i := sort.Search(len(trips), func(i int) bool { return trips[i].start+shift >= from }); i < len(trips); i++ {
-			trip := span{trips[i].start + shift, trips[i].end + shift}
-			if trip.start > stop {
-				break
+	last := -maxGap - 1e9
+	visit := func(trips []span, shift, from, to float64) {
+		first := sort.Search(len(trips), func(i int) bool { return trips[i].start+shift >= from })
+		for _, trip := range trips[first:] {
+			start, end := trip.start+shift, trip.end+shift
+			if start > to {
+				return
 			}
-			gap := trip.start - last.start
-			between := last.start <= now && now < trip.start && gap <= maxGap
-			under := trip.start <= now && now < trip.end
+			gap := start - last
+			between := last <= now && now < start && gap <= maxGap
+			under := start <= now && now < end
 			running = running || between || under
-			if gap <= maxGap && trip.start >= now-s.window && (trip.start <= now || gaps == 0) {
+			if gap <= maxGap && start >= now-s.window && (start <= now || gaps == 0) {
 				sum, gaps = sum+gap, gaps+1
 			}
-			last = trip
+			last = start
+		}
+	}
+	// A trip of the day before may still be under way, and the next trip may be the next day's.
+	for _, d := range [...]ServiceDay{ServiceDayOf(day.Start.Add(-time.Minute)), day, day.Next()} {
+		trips := s.trips[d.Type]
+		begin, end := day.Minute(d.Start), day.Minute(d.End)
+		shift := begin - dayStart*60
+		visit(trips, shift, from, min(to, end))
+		if extra := end - begin - 24*60; extra > 0 { // as DeparturesOn has it
+			visit(trips, shift+extra, max(from, end-extra), min(to, end))
 		}
 	}
 	switch {

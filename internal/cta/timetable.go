@@ -36,4 +36,3 @@ func (n *Network) DeparturesOn(d ServiceDay) []Departure {
 	}
 	return out
 }
-
