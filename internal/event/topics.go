@@ -209,7 +209,6 @@ func (n Names) Specs(stations []StationRef, r Retention) []TopicSpec {
 		derived(n.ByLine(), Partitions), table(n.Trains(), Partitions), table(n.Lines(), Partitions),
 		table(n.Clock(), 1), derived(n.Commands(), 1), dead,
 		table(n.Changelog(StageCity), 1), table(n.Changelog(StageStations), 1),
-		table(n.Changelog(StageForward), 1),
 		table(n.Changelog(StageTurnstiles), Partitions), table(n.Changelog(StageLines), Partitions),
 	)
 }

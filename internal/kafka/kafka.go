@@ -191,7 +191,7 @@ func codec(name string) (kgo.CompressionCodec, error) {
 // reads the files the configuration names but contacts no broker: the first
 // request does. The caller closes the client.
 func (c Config) New(opts ...kgo.Opt) (*kgo.Client, error) {
-	base, err := c.options()
+	base, err := c.Options()
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,9 @@ func (c Config) New(opts ...kgo.Opt) (*kgo.Client, error) {
 	return cl, nil
 }
 
-func (c Config) options() ([]kgo.Opt, error) {
+// Options are what every client of this configuration starts with, for those
+// who make several of their own. It reads the files the configuration names.
+func (c Config) Options() ([]kgo.Opt, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
