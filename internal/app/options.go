@@ -50,11 +50,10 @@ type Options struct {
 	RegistryPassword Secret
 	RESTProxy        string // URL; "": ell's own gateway
 
-	LogLevel slog.Level
-	LogJSON  bool
-	Log      *slog.Logger
-	Out      io.Writer // the banner and reports
-}
+	LogLevel   slog.Level
+	LogJSON    bool
+	oneProcess bool // set by Up: the broker is this process itself
 
-// embedded says whether the parts that options do not name are to be brought along.
-func (o Options) embedded() bool { return len(o.Brokers) == 0 }
+	Log *slog.Logger
+	Out io.Writer // the banner and reports
+}

@@ -6,9 +6,6 @@ import (
 	"ell/internal/event"
 )
 
-// patternHeader is the key of the header that carries an arrival's pattern.
-const patternHeader = "pattern"
-
 // batch is the city's events of one transaction as records. It keeps its
 // memory from one transaction to the next: nothing is allocated per event
 // once it has grown to the size of the busiest transaction.
@@ -32,7 +29,7 @@ type span struct{ key, value, end int }
 func (b *batch) Arrival(a *event.Arrival) {
 	headers, ok := b.headers[a.Pattern]
 	if !ok {
-		headers = []kgo.RecordHeader{{Key: patternHeader, Value: []byte(a.Pattern)}}
+		headers = []kgo.RecordHeader{{Key: event.HeaderPattern, Value: []byte(a.Pattern)}}
 		b.headers[a.Pattern] = headers
 	}
 	key := len(b.bytes)

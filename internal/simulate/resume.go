@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	cityStage   = "city" // names the changelog that keeps snapshots
 	snapshotKey = "snapshot"
 	prefixBytes = 8 // before a snapshot: the offset of the next command
 )
@@ -64,34 +63,28 @@ func (s *Simulator) found(l *life) error {
 
 // checkpoint reads the last committed clock; nil if there is none.
 func (s *Simulator) checkpoint(ctx context.Context) (*event.Clock, error) {
-	dec := event.NewDecoder(s.cfg.Resolver)
-	var clock *event.Clock
-	err := kafka.ReadTable(ctx, s.cfg.Kafka, s.cfg.Names.Clock(), func(r *event.Record) error {
-		var c event.Clock
-		if err := dec.Clock(r, &c); err != nil {
-			return err
-		}
-		clock = &c
-		return nil
-	})
+	table, err := kafka.ReadTable(ctx, s.cfg.Kafka, s.cfg.Names.Clock(), 0)
 	if err != nil {
-		return nil, fmt.Errorf("read the city's checkpoint from %s: %w", s.cfg.Names.Clock(), err)
+		return nil, err
 	}
-	return clock, nil
+	rec, ok := table[string(s.cfg.Encoder.AppendClockKey(nil))]
+	if !ok {
+		return nil, nil //nolint:nilnil // a new city has none
+	}
+	var clock event.Clock
+	if err := event.NewDecoder(s.cfg.Resolver).Clock(&rec, &clock); err != nil {
+		return nil, fmt.Errorf("read the city's checkpoint on %s: %w", s.cfg.Names.Clock(), err)
+	}
+	return &clock, nil
 }
 
 func (s *Simulator) restore(ctx context.Context, l *life) error {
-	topic := s.cfg.Names.Changelog(cityStage)
-	var snapshot []byte
-	err := kafka.ReadTable(ctx, s.cfg.Kafka, topic, func(r *event.Record) error {
-		if string(r.Key) == snapshotKey {
-			snapshot = append(snapshot[:0], r.Value...)
-		}
-		return nil
-	})
+	topic := s.cfg.Names.Changelog(event.StageCity)
+	table, err := kafka.ReadTable(ctx, s.cfg.Kafka, topic, 0)
 	if err != nil {
-		return fmt.Errorf("read the city's snapshot from %s: %w", topic, err)
+		return err
 	}
+	snapshot := table[snapshotKey].Value
 	if len(snapshot) < prefixBytes {
 		return fmt.Errorf("%s holds no snapshot of the city that %s tells of: the log is not whole; begin a new city in another data folder or under another prefix: %w",
 			topic, s.cfg.Names.Clock(), errNotWhole)

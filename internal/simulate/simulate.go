@@ -276,7 +276,7 @@ func (s *Simulator) commit(ctx context.Context, l *life, snapshot bool) error {
 	if snapshot || l.clock.CityTime-l.snapshot >= snapshotEvery.Milliseconds() {
 		value := binary.BigEndian.AppendUint64(nil, uint64(l.commands)) //nolint:gosec // an offset is never negative
 		value = append(value, l.city.Snapshot()...)
-		l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.Changelog(cityStage), Key: []byte(snapshotKey), Value: value}, promise)
+		l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.Changelog(event.StageCity), Key: []byte(snapshotKey), Value: value}, promise)
 		l.snapshot = l.clock.CityTime
 	}
 	// What has begun is brought to its end even when ctx ends meanwhile:

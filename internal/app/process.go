@@ -1,0 +1,128 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"golang.org/x/sync/errgroup"
+
+	"ell/internal/event"
+	"ell/internal/exactly"
+	"ell/internal/process"
+)
+
+// Process runs the stream processor against a cluster until ctx ends.
+func Process(ctx context.Context, o Options) error {
+	p, err := newPlatform(ctx, o, 0)
+	if err != nil {
+		return err
+	}
+	r, err := p.newProcessor()
+	if err != nil {
+		return err
+	}
+	return p.withMetrics(ctx, r.run)
+}
+
+// processor is the four stages of the stream processing.
+type processor struct{ runners []*exactly.Runner }
+
+func (p *platform) newProcessor() (*processor, error) {
+	m, err := process.NewMap(p.net)
+	if err != nil {
+		return nil, err
+	}
+	client, err := p.kafka.Options()
+	if err != nil {
+		return nil, err
+	}
+	out := &processor{}
+	for _, s := range p.stages(m) {
+		cfg := exactly.Config{
+			Stage: s, Client: client, DeadLetter: p.Names.DeadLetter(),
+			TransactionalID: p.transactionalID(s.Name), Sole: p.boot > 0,
+			CommitEvery: p.CommitEvery, Logger: p.log("process").With("stage", s.Name),
+		}
+		if p.boot == 0 {
+			cfg.InstanceID = p.Instance
+		}
+		cfg.Stage.Name = p.Names.Prefix + s.Name
+		r, err := exactly.New(cfg)
+		if err != nil {
+			return nil, fmt.Errorf("stage %s: %w", s.Name, err)
+		}
+		out.runners = append(out.runners, r)
+	}
+	return out, nil
+}
+
+// stages binds the pure reducers of package process to topics. A stage's
+// reducers share a decoder: its runner calls them from one goroutine.
+func (p *platform) stages(m *process.Map) []exactly.Stage {
+	n := p.Names
+	decoder := func() *event.Decoder { return event.NewDecoder(p.registry) }
+	forward, turnstiles, lines := decoder(), decoder(), decoder()
+	return []exactly.Stage{
+		{
+			Name: event.StageStations, Topics: []string{n.Stations(), n.StationLines()}, CoPartitioned: true,
+			Changelog: n.Changelog(event.StageStations),
+			New:       func(exactly.Task) exactly.Reducer { return adapt(process.NewStations(n)) },
+		},
+		{
+			Name: event.StageForward, Topics: []string{n.ArrivalsPattern(), "^" + regexp.QuoteMeta(n.Clock()) + "$"}, Regex: true,
+			New: func(exactly.Task) exactly.Reducer { return adapt(process.NewForward(forward, n, m)) },
+		},
+		{
+			Name: event.StageTurnstiles, Topics: []string{n.TurnstilesPattern()}, Regex: true,
+			Changelog: n.Changelog(event.StageTurnstiles),
+			ChangelogPartition: func(t exactly.Task) int32 {
+				if station, ok := n.StationOf(t.Topic); ok {
+					return event.StationPartition(station)
+				}
+				return t.Partition
+			},
+			Owner: func(key []byte, _ int32) exactly.Task {
+				topic, partition := process.TurnstilesOwner(n, key)
+				return exactly.Task{Topic: topic, Partition: partition}
+			},
+			New: func(t exactly.Task) exactly.Reducer {
+				return adapt(process.NewTurnstiles(turnstiles, p.enc, n, t.Topic))
+			},
+		},
+		{
+			Name: event.StageLines, Topics: []string{n.ByLine()},
+			Changelog: n.Changelog(event.StageLines),
+			New: func(t exactly.Task) exactly.Reducer {
+				return adapt(process.NewLines(lines, p.enc, n, m, t.Partition))
+			},
+		},
+	}
+}
+
+// reducer is exactly.Reducer as package process has it, which knows of no
+// client library and so not of package exactly.
+type reducer interface {
+	Restore(key, value []byte) error
+	Process(r *event.Record, out process.Output) error
+	Flush(out process.Output) error
+	Commit()
+	Rewind()
+}
+
+// adapted turns one interface of outputs into the other, which has the same methods.
+type adapted struct{ reducer }
+
+func adapt(r reducer) exactly.Reducer { return adapted{r} }
+
+func (a adapted) Process(r *event.Record, out exactly.Output) error { return a.reducer.Process(r, out) }
+func (a adapted) Flush(out exactly.Output) error                    { return a.reducer.Flush(out) }
+
+// run runs all stages until ctx ends or one of them fails.
+func (p *processor) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range p.runners {
+		g.Go(func() error { return r.Run(ctx) })
+	}
+	return g.Wait()
+}
