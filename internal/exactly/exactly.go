@@ -139,6 +139,8 @@ type Config struct {
 	MaxRestarts int
 
 	Logger *slog.Logger // nil: discard
+
+	watchEvery time.Duration // how often the ends of the input are looked up; 0: 5 s
 }
 
 // Errors that end Run, or that a reducer may return.

@@ -1,0 +1,65 @@
+package exactly
+
+import (
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"ell/internal/event"
+)
+
+const (
+	maxErrorText   = 1024 // bytes of an error in a dead letter's header
+	maxUnknownKept = 1024 // schema ids remembered as unknown
+)
+
+// deadLetter emits the record as it came, with where it came from and why.
+func (s *session) deadLetter(r *Record, class string, cause error) {
+	text := cause.Error()
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText]
+	}
+	add := func(key, value string) {
+		s.headers = append(s.headers, event.Header{Key: key, Value: []byte(value)})
+	}
+	s.headers = append(s.headers[:0], r.Headers...)
+	add(HeaderTopic, r.Topic)
+	add(HeaderPartition, strconv.Itoa(int(r.Partition)))
+	add(HeaderOffset, strconv.FormatInt(r.Offset, 10))
+	add(HeaderClass, class)
+	add(HeaderError, text)
+	add(HeaderStage, s.cfg.Stage.Name)
+	s.out.Emit(s.cfg.DeadLetter, -1, r.Key, r.Value, s.headers...)
+	s.letters++
+	if s.letters <= 5 {
+		s.log.Warn("record sent to the dead letter topic", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "class", class, "err", text)
+	}
+}
+
+// unknownSchemas remembers since when schema ids have been unknown, across
+// sessions. An id stays remembered after its time is up, so that a flood of
+// records with it waits once, not once a record.
+type unknownSchemas struct{ since map[uint64]time.Time }
+
+// expired says whether the schema ids of r have been unknown for so long that
+// the record counts as poison.
+func (u *unknownSchemas) expired(r *Record, now time.Time, wait time.Duration) bool {
+	id := schemaID(r.Key)<<32 | schemaID(r.Value)
+	first, ok := u.since[id]
+	if !ok {
+		if u.since == nil || len(u.since) >= maxUnknownKept {
+			u.since = map[uint64]time.Time{}
+		}
+		u.since[id] = now
+		return false
+	}
+	return now.Sub(first) >= wait
+}
+
+// schemaID reads the id of Confluent framing, 0 without it.
+func schemaID(b []byte) uint64 {
+	if len(b) < 5 || b[0] != 0 {
+		return 0
+	}
+	return uint64(binary.BigEndian.Uint32(b[1:]))
+}
