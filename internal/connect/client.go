@@ -1,0 +1,287 @@
+package connect
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"ell/internal/kafka"
+)
+
+// ClientConfig says how to reach a Kafka Connect cluster.
+type ClientConfig struct {
+	URL      string // http or https; of any worker
+	User     string
+	Password kafka.Secret
+	Timeout  time.Duration // of one request; 0: 10 s
+	Logger   *slog.Logger  // nil: discard
+}
+
+// Client speaks Kafka Connect's REST API.
+type Client struct {
+	base *url.URL
+	cfg  ClientConfig
+	http *http.Client
+	log  *slog.Logger
+}
+
+// maxAnswer bounds what is read of an answer, whatever it claims to be.
+const maxAnswer = 1 << 20
+
+// Error is an answer of the Connect cluster that says no.
+type Error struct {
+	Status  int
+	Message string // condensed: no stack trace
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("kafka connect answered %d: %s", e.Status, e.Message)
+}
+
+// NewClient checks cfg and contacts nobody.
+func NewClient(cfg ClientConfig) (*Client, error) {
+	base, err := url.Parse(cfg.URL)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("kafka connect URL %q: want http://host:port or https://host:port", cfg.URL)
+	}
+	if base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, errors.New("kafka connect URL: leave user, password and query out; set them by their own options")
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Client{
+		base: base, cfg: cfg, log: log,
+		http: &http.Client{
+			Timeout:   cfg.Timeout,
+			Transport: &http.Transport{Proxy: nil, MaxIdleConns: 2, IdleConnTimeout: time.Minute},
+			// A worker answers itself; another host would get our password.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// do sends a request and reads the JSON answer into out (nil: any).
+func (c *Client) do(ctx context.Context, method string, path []string, query string, body, out any) error {
+	u := c.base.JoinPath(escape(path)...)
+	u.RawQuery = query
+	var payload io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		payload = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), payload)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.cfg.User != "" {
+		req.SetBasicAuth(c.cfg.User, string(c.cfg.Password))
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask kafka connect: %w", err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return fmt.Errorf("ask kafka connect: %w", err)
+	}
+	if len(answer) > maxAnswer {
+		return &Error{Status: resp.StatusCode, Message: "an answer of more than 1 MiB"}
+	}
+	if resp.StatusCode/100 != 2 {
+		return &Error{Status: resp.StatusCode, Message: message(answer)}
+	}
+	if out == nil || len(answer) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return &Error{Status: resp.StatusCode, Message: "an answer that is not Kafka Connect's: " + Condense(string(answer))}
+	}
+	return nil
+}
+
+func escape(path []string) []string {
+	out := make([]string, len(path))
+	for i, p := range path {
+		out[i] = url.PathEscape(p)
+	}
+	return out
+}
+
+// message takes the text out of an error answer.
+func message(answer []byte) string {
+	var e struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(answer, &e) == nil && e.Message != "" {
+		return Condense(e.Message)
+	}
+	return Condense(string(answer))
+}
+
+// Condense makes one line of a Java error: its first line and its last cause,
+// without the stack, bounded, and with nothing a terminal would act on.
+func Condense(text string) string {
+	const most = 300
+	var first, cause string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(strings.Map(printable, line))
+		switch {
+		case line == "" || strings.HasPrefix(line, "at ") || strings.HasPrefix(line, "... "):
+		case first == "":
+			first = line
+		case strings.HasPrefix(line, "Caused by: "):
+			cause = strings.TrimPrefix(line, "Caused by: ")
+		}
+	}
+	if cause != "" && !strings.Contains(first, cause) {
+		first += " (" + cause + ")"
+	}
+	if first == "" {
+		return "no reason given"
+	}
+	if r := []rune(first); len(r) > most {
+		first = string(r[:most]) + "…"
+	}
+	return first
+}
+
+func printable(r rune) rune {
+	if r < ' ' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		return -1
+	}
+	return r
+}
+
+// Put makes the connector's configuration config, creating the connector if
+// there is none. If the configuration is that already, nothing is sent, so
+// that its tasks are not restarted for nothing; changed reports which it was.
+func (c *Client) Put(ctx context.Context, name string, config map[string]string) (changed bool, err error) {
+	want := maps.Clone(config)
+	want["name"] = name
+	var have map[string]string
+	err = c.do(ctx, http.MethodGet, []string{"connectors", name, "config"}, "", nil, &have)
+	var no *Error
+	switch {
+	case err == nil && maps.Equal(have, want):
+		return false, nil
+	case err == nil, errors.As(err, &no) && no.Status == http.StatusNotFound:
+	default:
+		return false, fmt.Errorf("read connector %s: %w", name, err)
+	}
+	if err := c.do(ctx, http.MethodPut, []string{"connectors", name, "config"}, "", want, nil); err != nil {
+		return false, fmt.Errorf("configure connector %s: %w", name, err)
+	}
+	return true, nil
+}
+
+// States of a connector and of its tasks.
+const (
+	Running    = "RUNNING"
+	Failed     = "FAILED"
+	Paused     = "PAUSED"
+	Unassigned = "UNASSIGNED"
+	Restarting = "RESTARTING"
+	Stopped    = "STOPPED"
+)
+
+// Status is how a connector is.
+type Status struct {
+	Name      string
+	Connector TaskStatus
+	Tasks     []TaskStatus
+}
+
+// TaskStatus is how the connector itself or one task of it is.
+type TaskStatus struct {
+	ID     int
+	State  string
+	Worker string
+	Error  string // condensed; "" unless failed
+}
+
+// Running reports whether the connector and all of its tasks (at least one) run.
+func (s Status) Running() bool {
+	if s.Connector.State != Running || len(s.Tasks) == 0 {
+		return false
+	}
+	for _, t := range s.Tasks {
+		if t.State != Running {
+			return false
+		}
+	}
+	return true
+}
+
+// Failure returns the first error, "" if nothing failed.
+func (s Status) Failure() string {
+	for _, t := range append([]TaskStatus{s.Connector}, s.Tasks...) {
+		if t.State == Failed {
+			return t.Error
+		}
+	}
+	return ""
+}
+
+// Status asks how the connector is.
+func (c *Client) Status(ctx context.Context, name string) (Status, error) {
+	type state struct {
+		ID       int    `json:"id"`
+		State    string `json:"state"`
+		WorkerID string `json:"worker_id"`
+		Trace    string `json:"trace"`
+	}
+	var answer struct {
+		Name      string  `json:"name"`
+		Connector state   `json:"connector"`
+		Tasks     []state `json:"tasks"`
+	}
+	if err := c.do(ctx, http.MethodGet, []string{"connectors", name, "status"}, "", nil, &answer); err != nil {
+		return Status{}, fmt.Errorf("ask for connector %s: %w", name, err)
+	}
+	condensed := func(s state) TaskStatus {
+		t := TaskStatus{ID: s.ID, State: s.State, Worker: s.WorkerID}
+		if s.State == Failed {
+			t.Error = Condense(s.Trace)
+		}
+		return t
+	}
+	out := Status{Name: answer.Name, Connector: condensed(answer.Connector)}
+	for _, t := range answer.Tasks {
+		out.Tasks = append(out.Tasks, condensed(t))
+	}
+	return out, nil
+}
+
+// Restart restarts the connector and those of its tasks that failed.
+func (c *Client) Restart(ctx context.Context, name string) error {
+	err := c.do(ctx, http.MethodPost, []string{"connectors", name, "restart"}, "includeTasks=true&onlyFailed=true", nil, nil)
+	if err != nil {
+		return fmt.Errorf("restart connector %s: %w", name, err)
+	}
+	return nil
+}
