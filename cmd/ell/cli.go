@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -30,6 +31,7 @@ type settings struct {
 	KafkaAddr    string `help:"Where the embedded broker listens." default:"127.0.0.1:9092" placeholder:"ADDR" group:"Listeners"`
 	RegistryAddr string `help:"Where the embedded schema registry listens." default:"127.0.0.1:8081" placeholder:"ADDR" group:"Listeners"`
 	GatewayAddr  string `help:"Where the REST Proxy listens." default:"127.0.0.1:8082" placeholder:"ADDR" group:"Listeners"`
+	MetricsAddr  string `help:"Where roles other than serve answer /metrics and /healthz; none: nowhere." placeholder:"ADDR" group:"Listeners"`
 	Control      string `help:"Who may change speed and pause on the website: on, off, or auto (on if it listens on loopback)." default:"auto" placeholder:"WHO" group:"Listeners"`
 	Hosts        string `help:"Further host names the website answers to, with commas between." placeholder:"NAMES" group:"Listeners"`
 	MaxViewers   string `help:"Most viewers at once." default:"20000" placeholder:"N" group:"Listeners"`
@@ -107,6 +109,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	}
 	opts.Log = newLogger(stderr, opts.LogLevel, opts.LogJSON)
 	opts.Out = stdout
+	opts.SpeedSet = slices.ContainsFunc(values, func(v setting) bool { return v.name == "speed" && v.source != "default" })
 	switch k.Command() {
 	case "simulate":
 		err = app.Simulate(ctx, opts)

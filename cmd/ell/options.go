@@ -54,6 +54,9 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 		KafkaCA:      s.KafkaCA, KafkaCert: s.KafkaCert, KafkaKey: s.KafkaKey,
 		KafkaSASL: s.KafkaSASL, KafkaUser: s.KafkaUser,
 	}
+	if s.MetricsAddr != "" {
+		o.MetricsAddr = f.addr("metrics-addr", s.MetricsAddr)
+	}
 	f.oneOf("log-format", s.LogFmt, "text", "json")
 	if err := o.LogLevel.UnmarshalText([]byte(s.Log)); err != nil {
 		f.add("log", "%q is none of debug, info, warn, error", s.Log)
@@ -241,4 +244,3 @@ func (f *faults) secret(flag, path, env string, readFile func(string) ([]byte, e
 	}
 	return app.Secret(strings.TrimRight(string(b), "\r\n"))
 }
-

@@ -26,7 +26,13 @@ func Process(ctx context.Context, o Options) error {
 }
 
 // processor is the four stages of the stream processing.
-type processor struct{ runners []*exactly.Runner }
+type processor struct{ stages []stage }
+
+// stage is a runner and the name it goes by, without the prefix.
+type stage struct {
+	name string
+	*exactly.Runner
+}
 
 func (p *platform) newProcessor() (*processor, error) {
 	m, err := process.NewMap(p.net)
@@ -52,7 +58,7 @@ func (p *platform) newProcessor() (*processor, error) {
 		if err != nil {
 			return nil, fmt.Errorf("stage %s: %w", s.Name, err)
 		}
-		out.runners = append(out.runners, r)
+		out.stages = append(out.stages, stage{s.Name, r})
 	}
 	return out, nil
 }
@@ -121,8 +127,13 @@ func (a adapted) Flush(out exactly.Output) error                    { return a.r
 // run runs all stages until ctx ends or one of them fails.
 func (p *processor) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, r := range p.runners {
-		g.Go(func() error { return r.Run(ctx) })
+	for _, s := range p.stages {
+		g.Go(func() error {
+			if err := s.Run(ctx); err != nil {
+				return fmt.Errorf("stage %s: %w", s.name, err)
+			}
+			return nil
+		})
 	}
 	return g.Wait()
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -29,10 +30,11 @@ func (d Difference) String() string {
 	return fmt.Sprintf("topic %s has %s %s, want %s", d.Topic, d.Setting, d.Have, d.Want)
 }
 
-// TopicsReport is what EnsureTopics found and did.
+// TopicsReport is what EnsureTopics or CheckTopics found and did.
 type TopicsReport struct {
 	Created     []string // sorted
 	Existing    []string // sorted
+	Missing     []string // sorted; CheckTopics only
 	Differences []Difference
 }
 
@@ -64,6 +66,41 @@ const (
 // An error means that the topics could not be asked for or created; it names
 // each topic and why.
 func EnsureTopics(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec, replication int16) (TopicsReport, error) {
+	have, err := partitionCounts(ctx, cl, specs)
+	if err != nil {
+		return TopicsReport{}, err
+	}
+	var missing []event.TopicSpec
+	for _, s := range specs {
+		if _, ok := have[s.Name]; !ok {
+			missing = append(missing, s)
+		}
+	}
+	raced, err := createTopics(ctx, cl, missing, replication)
+	if err != nil {
+		return TopicsReport{}, err
+	}
+	created := make(map[string]bool, len(missing))
+	for _, s := range missing {
+		created[s.Name] = !slices.Contains(raced, s.Name) // where someone else was faster, theirs is compared
+	}
+	existing := slices.DeleteFunc(slices.Clone(specs), func(s event.TopicSpec) bool { return created[s.Name] })
+	report, err := CheckTopics(ctx, cl, existing)
+	if err != nil {
+		return TopicsReport{}, err
+	}
+	for name, ours := range created {
+		if ours {
+			report.Created = append(report.Created, name)
+		}
+	}
+	slices.Sort(report.Created)
+	return report, nil
+}
+
+// CheckTopics compares the topics of specs with those of the cluster and
+// changes nothing.
+func CheckTopics(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec) (TopicsReport, error) {
 	var report TopicsReport
 	if len(specs) == 0 {
 		return report, nil
@@ -72,34 +109,16 @@ func EnsureTopics(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec, 
 	if err != nil {
 		return report, err
 	}
-	var missing []event.TopicSpec
 	var existing []event.TopicSpec
 	for _, s := range specs {
-		if _, ok := have[s.Name]; ok {
-			existing = append(existing, s)
-		} else {
-			missing = append(missing, s)
+		n, ok := have[s.Name]
+		if !ok {
+			report.Missing = append(report.Missing, s.Name)
+			continue
 		}
-	}
-	raced, err := createTopics(ctx, cl, missing, replication)
-	if err != nil {
-		return report, err
-	}
-	for _, s := range missing {
-		if slices.Contains(raced, s.Name) {
-			existing = append(existing, s)
-		} else {
-			report.Created = append(report.Created, s.Name)
-		}
-	}
-	if len(raced) > 0 { // someone else was faster: compare theirs too
-		if have, err = partitionCounts(ctx, cl, specs); err != nil {
-			return report, err
-		}
-	}
-	for _, s := range existing {
+		existing = append(existing, s)
 		report.Existing = append(report.Existing, s.Name)
-		if n := have[s.Name]; n != s.Partitions {
+		if n != s.Partitions {
 			report.Differences = append(report.Differences, Difference{
 				Topic: s.Name, Setting: settingPartitions,
 				Want: strconv.Itoa(int(s.Partitions)), Have: strconv.Itoa(int(n)),
@@ -111,13 +130,10 @@ func EnsureTopics(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec, 
 		return report, err
 	}
 	report.Differences = append(report.Differences, diffs...)
-	slices.Sort(report.Created)
+	slices.Sort(report.Missing)
 	slices.Sort(report.Existing)
 	slices.SortFunc(report.Differences, func(a, b Difference) int {
-		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Setting, b.Setting)
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), strings.Compare(a.Setting, b.Setting))
 	})
 	return report, nil
 }

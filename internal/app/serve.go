@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"ell/internal/board"
+	"ell/internal/event"
+	"ell/internal/hub"
+	"ell/internal/inspect"
+	"ell/internal/kafka"
+	"ell/internal/web"
+	"ell/ui"
+)
+
+// Serve runs board, fan-out and website against a cluster until ctx ends.
+func Serve(ctx context.Context, o Options) error {
+	p, err := newPlatform(ctx, o, 0)
+	if err != nil {
+		return err
+	}
+	s, err := p.newSite(ctx, parts{rates: newRates()})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(o.Out, "website  http://%s\n", s.server.Addr())
+	return s.run(ctx)
+}
+
+// site is the website and what stands behind it.
+type site struct {
+	follower *kafka.Follower
+	pump     *hub.Pump
+	hub      *hub.Hub
+	server   *web.Server
+	commands *kgo.Client // nil: no control
+}
+
+// newSite makes the website; it tells of the parts that run beside it in this process.
+func (p *platform) newSite(ctx context.Context, beside parts) (_ *site, err error) {
+	s := &site{}
+	log := p.log("serve")
+	b, err := board.New(board.Options{Network: p.net, Decoder: event.NewDecoder(p.registry), Names: p.Names, Control: p.Control})
+	if err != nil {
+		return nil, err
+	}
+	if s.hub, err = hub.New(hub.Options{MaxViewers: p.MaxViewers, Logger: log}); err != nil {
+		return nil, err
+	}
+	s.pump = hub.NewPump(b, s.hub, log)
+	s.follower, err = kafka.NewFollower(kafka.Follow{
+		Config: p.kafka, Topics: b.Topics(), Batch: s.pump.Batch, CaughtUp: s.pump.Ready, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	cfg := web.Config{
+		Addr: p.HTTPAddr, Hosts: p.Hosts, Network: p.net, Board: b, Hub: s.hub,
+		Ready:  func() []string { return p.unready(s, beside) },
+		System: func() any { return beside.system(s) }, Pipeline: func() web.Pipeline { return p.pipeline(s, beside) },
+		Registry: p.metrics, Logger: log,
+	}
+	if cfg.Dist, err = fs.Sub(ui.Dist, "."); err != nil {
+		return nil, err
+	}
+	if cfg.Log, err = inspect.New(inspect.Config{Kafka: p.kafka, Schemas: p.registry, Logger: log}); err != nil {
+		return nil, err
+	}
+	if p.Control {
+		if s.commands, err = p.kafka.New(kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordDeliveryTimeout(5*time.Second), kgo.ProducerLinger(0)); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				s.commands.Close()
+			}
+		}()
+		cfg.Control = func(ctx context.Context, c event.Command) error { return p.command(ctx, s.commands, c) }
+	}
+	if err := p.meter(s, beside); err != nil {
+		return nil, err
+	}
+	s.server, err = web.New(ctx, cfg)
+	return s, err
+}
+
+// command puts a command to the city on the log.
+func (p *platform) command(ctx context.Context, cl *kgo.Client, c event.Command) error {
+	if c.ID == "" {
+		c.ID = rand.Text()
+	}
+	if c.IssuedAt == 0 {
+		c.IssuedAt = time.Now().UnixMilli()
+	}
+	rec := &kgo.Record{Topic: p.Names.Commands(), Key: p.enc.AppendCommandKey(nil, c.ID), Value: p.enc.AppendCommand(nil, &c)}
+	return cl.ProduceSync(ctx, rec).FirstErr()
+}
+
+func (s *site) run(ctx context.Context) error {
+	if s.commands != nil {
+		defer s.commands.Close()
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.follower.Run(ctx) })
+	g.Go(func() error { return s.pump.Run(ctx) })
+	g.Go(func() error { return s.hub.Run(ctx) })
+	g.Go(func() error { return s.server.Run(ctx) })
+	return g.Wait()
+}

@@ -1,0 +1,164 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ell/internal/cta"
+	"ell/internal/embedded"
+)
+
+// stopWithin bounds how long the roles may take to stop once ctx has ended; the
+// embedded parts follow.
+const stopWithin = 4 * time.Second
+
+// Up runs every role in this process until ctx ends: on embedded parts, or
+// where options name brokers, on those.
+func Up(ctx context.Context, o Options) (err error) {
+	tuneMemory()
+	var boot uint64
+	var stack *embedded.Stack
+	if len(o.Brokers) == 0 {
+		stack, err = embedded.Open(ctx, embedded.Options{
+			DataDir: o.Data, KafkaAddr: o.KafkaAddr, RegistryAddr: o.RegistryAddr, Network: cta.Chicago(), Logger: o.Log,
+		})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stack.Close()) }()
+		o.oneProcess, boot = true, stack.Boot()
+		o.Brokers, o.Registry = []string{stack.KafkaAddr()}, stack.RegistryURL()
+	}
+	p, err := newPlatform(ctx, o, boot)
+	if err != nil {
+		return err
+	}
+	w, err := p.newWhole(ctx, stack)
+	if err != nil {
+		return err
+	}
+	return w.run(ctx)
+}
+
+// tuneMemory lets the collector run often: the live heap is a few dozen
+// megabytes, and twice that would be a third of what the whole may take.
+// GOGC and GOMEMLIMIT in the environment win.
+func tuneMemory() {
+	if debug.SetGCPercent(-1) == 100 {
+		debug.SetGCPercent(50)
+	} else {
+		debug.SetGCPercent(100)
+	}
+}
+
+// whole is all roles in one process.
+type whole struct {
+	*platform
+	stack   *embedded.Stack
+	parts   parts
+	site    *site
+	roles   []role
+	gateway string
+}
+
+type role struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (p *platform) newWhole(ctx context.Context, stack *embedded.Stack) (*whole, error) {
+	w := &whole{platform: p, stack: stack, parts: parts{embedded: stack != nil, rates: newRates()}}
+	g, err := p.newGateway()
+	if err != nil {
+		return nil, err
+	}
+	w.gateway = "http://" + g.Addr()
+	if p.RESTProxy == "" {
+		p.RESTProxy = w.gateway
+	}
+	if w.parts.processor, err = p.newProcessor(); err != nil {
+		return nil, err
+	}
+	if w.parts.city, err = p.newCity(ctx); err != nil {
+		return nil, err
+	}
+	if w.site, err = p.newSite(ctx, w.parts); err != nil {
+		return nil, err
+	}
+	w.roles = []role{
+		{"gateway", g.Run},
+		{"process", w.parts.processor.run},
+		{"simulate", w.parts.city.run},
+		{"serve", w.site.run},
+	}
+	if stack != nil {
+		s, err := p.newSource(stack.DB())
+		if err != nil {
+			return nil, err
+		}
+		w.roles = append(w.roles, role{"stations", s.Run}, role{"embedded parts", stack.Watch})
+	}
+	return w, nil
+}
+
+// run runs all roles. The first that fails stops the others.
+func (w *whole) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range w.roles {
+		g.Go(func() error {
+			if err := r.run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		select {
+		case <-w.parts.city.sim.Ready():
+			w.banner(w.Out)
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	ended := make(chan error, 1) // one result, whoever still waits for it
+	go func() { ended <- g.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(stopWithin):
+		return fmt.Errorf("the roles did not stop within %v; what they had committed is safe", stopWithin)
+	}
+}
+
+// banner says where everything is.
+func (w *whole) banner(out io.Writer) {
+	c := w.parts.city.sim.Stats().Clock
+	at := time.UnixMilli(c.CityTime).In(cta.Location()).Format("Mon 2 Jan 2006 15:04:05 MST")
+	rows := [][2]string{
+		{"website", "http://" + w.site.server.Addr().String()},
+		{"Kafka", strings.Join(w.kafka.Brokers, ",")},
+		{"schema registry", w.Options.Registry},
+		{"REST Proxy", w.RESTProxy},
+	}
+	if w.stack != nil {
+		rows = append(rows, [2]string{"data folder", w.stack.Dir()})
+	}
+	rows = append(rows, [2]string{"city", fmt.Sprintf("%s, %g times real time, seed %d", at, c.Speed, c.Seed)})
+	fmt.Fprintln(out, "Ell: the Chicago 'L' as an event log")
+	for _, r := range rows {
+		fmt.Fprintf(out, "  %-16s %s\n", r[0], r[1])
+	}
+	fmt.Fprintln(out, "Ctrl-C stops; starting again continues where it stopped.")
+}
