@@ -31,6 +31,7 @@ type broker struct {
 	minFree int64
 	hold    func() bool
 	most    int64 // bytes of log up to which hold is asked
+	growth  int64 // of compacted topics that makes a compaction pay
 	report  Recovered
 
 	full   atomic.Bool  // too little space: produce requests are turned away
@@ -57,7 +58,7 @@ const (
 
 // openBroker recovers the log in dir and serves it on o.KafkaAddr.
 func openBroker(dir string, o Options, clean bool, log *slog.Logger) (_ *broker, err error) {
-	b := &broker{dir: dir, log: log, minFree: o.MinFree, hold: o.HoldRetention, most: o.HoldLimit, failed: make(chan error, 1)}
+	b := &broker{dir: dir, log: log, minFree: o.MinFree, hold: o.HoldRetention, most: o.HoldLimit, growth: o.growth, failed: make(chan error, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the broker's folder: %w", err)
 	}
@@ -65,7 +66,7 @@ func openBroker(dir string, o Options, clean bool, log *slog.Logger) (_ *broker,
 	if err != nil {
 		return nil, err
 	}
-	ln := &heldListener{Listener: bound, ready: make(chan struct{})}
+	ln := newGuardedListener(bound)
 	defer close(ln.ready)
 	defer func() {
 		if err != nil {
@@ -102,21 +103,8 @@ func openBroker(dir string, o Options, clean bool, log *slog.Logger) (_ *broker,
 	b.stop = stop
 	b.watchSpace()
 	b.wg.Go(func() { b.every(ctx, spaceEvery, b.watchSpace) })
-	b.wg.Go(func() { b.every(ctx, upkeepEvery, b.upkeep) })
+	b.wg.Go(func() { b.every(ctx, o.upkeep, b.upkeep) })
 	return b, nil
-}
-
-// heldListener accepts nobody before the broker is complete: its gate is put
-// in place only after the library has begun to listen.
-type heldListener struct {
-	net.Listener
-	ready chan struct{}
-}
-
-// Accept waits for ready, then accepts.
-func (l *heldListener) Accept() (net.Conn, error) {
-	<-l.ready
-	return l.Listener.Accept()
 }
 
 func quietClose(ln net.Listener) error {

@@ -38,6 +38,9 @@ type Options struct {
 	HoldRetention func() bool
 	HoldLimit     int64
 	Logger        *slog.Logger // nil: discard
+
+	upkeep time.Duration // between upkeeps; 0: upkeepEvery. Tests hurry.
+	growth int64         // bytes that make a compaction pay; 0: compactGrowth
 }
 
 // Stack is the running whole.
@@ -75,6 +78,12 @@ func Open(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	if o.HoldLimit == 0 {
 		o.HoldLimit = defaultHoldLimit
+	}
+	if o.upkeep == 0 {
+		o.upkeep = upkeepEvery
+	}
+	if o.growth == 0 {
+		o.growth = compactGrowth
 	}
 	log := o.Logger
 	if log == nil {

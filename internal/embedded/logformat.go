@@ -174,6 +174,24 @@ func frames(raw []byte) (entries [][]byte, valid int) {
 	}
 }
 
+// frameFollows reports whether a whole entry follows somewhere behind the bad
+// one that raw begins with: then that one is no torn tail but damage.
+func frameFollows(raw []byte) bool {
+	for i := 1; i+10 <= len(raw); i++ {
+		if raw[i+8] != logFormatVersion || raw[i+9] != 0 {
+			continue
+		}
+		length := binary.LittleEndian.Uint32(raw[i:])
+		if length < 2 || int64(length) > int64(len(raw)-i-8) {
+			continue
+		}
+		if crc32.Checksum(raw[i+8:i+8+int(length)], castagnoli) == binary.LittleEndian.Uint32(raw[i+4:]) {
+			return true
+		}
+	}
+	return false
+}
+
 // appendFrame appends one entry of an append log to dst.
 func appendFrame(dst, entry []byte) []byte {
 	body := append([]byte{logFormatVersion, 0}, entry...)

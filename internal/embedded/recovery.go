@@ -271,7 +271,7 @@ func (r *recovery) partition(dir, name string) error {
 	if len(bases) == 0 {
 		return nil
 	}
-	s := partitionScan{open: make(map[int64]batch), windows: make(map[int64]*seqWindow)}
+	s := partitionScan{gaps: r.compact[topic], open: make(map[int64]batch), windows: make(map[int64]*seqWindow)}
 	for i, base := range bases {
 		if err := r.segment(dir, base, i == len(bases)-1, &s); err != nil {
 			return err
@@ -282,6 +282,8 @@ func (r *recovery) partition(dir, name string) error {
 
 // partitionScan is what one pass over a partition's batches gathers.
 type partitionScan struct {
+	any     bool            // a batch was seen
+	gaps    bool            // compaction may have left gaps between offsets
 	next    int64           // offset after the last batch
 	leader  int32           // leader epoch of the last batch
 	bytes   int64           // verified
@@ -302,11 +304,8 @@ func (r *recovery) segment(dir string, base int64, last bool, s *partitionScan) 
 	n := 0
 	for pos := int64(0); pos < int64(len(raw)); {
 		b, whole, err := parseBatch(raw[pos:])
-		if err == nil && whole && b.first < s.next {
-			err = fmt.Errorf("offset %d after %d", b.first, s.next-1)
-		}
 		if !whole || err != nil {
-			if r.clean || !last || restIsReadable(raw[pos:], b) {
+			if r.clean || !last || batchFollows(raw[pos:]) {
 				if err == nil {
 					err = errors.New("half a batch")
 				}
@@ -317,6 +316,10 @@ func (r *recovery) segment(dir string, base int64, last bool, s *partitionScan) 
 			}
 			s.torn++
 			break
+		}
+		// The offset is outside the checksum. Only compaction leaves gaps.
+		if s.any && (b.first < s.next || b.first > s.next && !s.gaps) {
+			return &DamageError{Path: path, Offset: pos, Reason: fmt.Sprintf("offset %d follows %d", b.first, s.next-1)}
 		}
 		s.note(&b)
 		index.Write(indexEntry(&b))
@@ -335,18 +338,22 @@ func (r *recovery) segment(dir string, base int64, last bool, s *partitionScan) 
 	return nil
 }
 
-// restIsReadable reports whether a whole batch follows the bad one b: then
-// it is no torn tail but damage in the middle.
-func restIsReadable(raw []byte, b batch) bool {
-	if b.size == 0 || b.size >= int64(len(raw)) {
-		return false
+// batchFollows reports whether a whole batch follows somewhere behind the bad
+// one that raw begins with: then that one is no torn tail but damage.
+func batchFollows(raw []byte) bool {
+	for i := 1; i+batchHeader <= len(raw); i++ {
+		if raw[i+16] != 2 {
+			continue
+		}
+		if b, whole, err := parseBatch(raw[i:]); whole && err == nil && b.records > 0 {
+			return true
+		}
 	}
-	_, whole, err := parseBatch(raw[b.size:])
-	return whole && err == nil
+	return false
 }
 
 func (s *partitionScan) note(b *batch) {
-	s.next, s.leader = b.last+1, b.leader
+	s.any, s.next, s.leader = true, b.last+1, b.leader
 	switch {
 	case b.control():
 		delete(s.open, b.producer)

@@ -146,8 +146,7 @@ func (r *recovery) readFrames(path string) ([][]byte, error) {
 	}
 	entries, valid := frames(raw)
 	if valid < len(raw) {
-		// An entry cut off is shorter than it says; anything else is damage.
-		if _, more := frames(raw[min(len(raw), valid+1):]); r.clean || more > 0 {
+		if r.clean || frameFollows(raw[valid:]) {
 			return nil, &DamageError{Path: path, Offset: int64(valid), Reason: "entry with a wrong checksum"}
 		}
 	}

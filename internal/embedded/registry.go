@@ -112,7 +112,7 @@ func (r *registry) replay(path string, clean bool) error {
 	}
 	entries, valid := frames(raw)
 	if valid < len(raw) {
-		if _, more := frames(raw[min(len(raw), valid+1):]); clean || more > 0 {
+		if clean || frameFollows(raw[valid:]) {
 			return &DamageError{Path: path, Offset: int64(valid), Reason: "entry with a wrong checksum"}
 		}
 		if err := os.Truncate(path, int64(valid)); err != nil {

@@ -30,7 +30,7 @@ func (b *broker) upkeep() {
 	}
 	b.cluster.ApplyRetention()
 	grown := b.compactedBytes(topics) - b.sizes.Load()
-	if grown >= compactGrowth || grown >= compactLeast && time.Since(b.gate.lastCompaction()) >= compactAfter {
+	if grown >= b.growth || grown >= compactLeast && time.Since(b.gate.lastCompaction()) >= compactAfter {
 		b.gate.request()
 	}
 }

@@ -229,6 +229,8 @@ func (c Config) Options() ([]kgo.Opt, error) {
 		// again soon; the default of 5 s would be most of a start-up.
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.FetchMaxWait(time.Second),
+		// Nobody reads the telemetry, and closing a client would wait to push it.
+		kgo.DisableClientMetrics(),
 	}
 	if c.Logger != nil {
 		opts = append(opts, kgo.WithLogger(clientLogger{c.Logger}))
