@@ -125,7 +125,7 @@ func (b *Board) Stats() Stats {
 	return b.stats
 }
 
-// Apply folds one record. A record that cannot be read is counted, changes
+// Apply folds one record, whose bytes it does not keep. A record that cannot be read is counted, changes
 // nothing, and its error wraps event.ErrPoison; the caller goes on.
 func (b *Board) Apply(r *event.Record) error {
 	b.mu.Lock()
@@ -135,12 +135,12 @@ func (b *Board) Apply(r *event.Record) error {
 
 // ApplyAll folds a batch and returns the first error of a record in it;
 // the other records are applied all the same.
-func (b *Board) ApplyAll(batch []*event.Record) error {
+func (b *Board) ApplyAll(batch []event.Record) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var first error
-	for _, r := range batch {
-		if err := b.apply(r); err != nil && first == nil {
+	for i := range batch {
+		if err := b.apply(&batch[i]); err != nil && first == nil {
 			first = err
 		}
 	}

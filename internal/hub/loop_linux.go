@@ -161,7 +161,7 @@ func duplicate(conn net.Conn, sendBuffer int) (int, error) {
 func (l *loop) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(l.poll)
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(l.tick())
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		select {
@@ -361,9 +361,14 @@ func (l *loop) drain(slot int) bool {
 	return false
 }
 
+// tick is how often the loop sweeps.
+func (l *loop) tick() time.Duration {
+	return min(time.Second, max(min(l.h.opt.Heartbeat, l.h.opt.Stall)/4, time.Millisecond))
+}
+
 // sweep drops viewers that take nothing and breaks long silences.
 func (l *loop) sweep(now time.Time) {
-	beat := now.Sub(l.lastSend) >= l.h.opt.Heartbeat-time.Second
+	beat := now.Sub(l.lastSend) >= l.h.opt.Heartbeat-l.tick()
 	if beat {
 		l.refresh()
 		l.lastSend = now

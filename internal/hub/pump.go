@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -34,20 +33,18 @@ func NewPump(b *board.Board, h *Hub, log *slog.Logger) *Pump {
 	return &Pump{board: b, hub: h, log: log, news: make(chan struct{}, 1), ready: make(chan struct{})}
 }
 
-// Apply folds a batch of records of the board's topics; the records are not
-// kept. Records that cannot be read are logged and skipped.
-func (p *Pump) Apply(batch []*event.Record) {
+// Batch folds records of the board's topics, which it does not keep, and is
+// meant to be kafka.Follow's Batch. Records that cannot be read are logged and
+// skipped; the error is always nil.
+func (p *Pump) Batch(ctx context.Context, batch []event.Record) error {
 	if err := p.board.ApplyAll(batch); err != nil {
-		level := slog.LevelWarn
-		if !errors.Is(err, event.ErrPoison) {
-			level = slog.LevelError
-		}
-		p.log.Log(context.Background(), level, "record skipped", "err", err) //nolint:contextcheck // nothing in it to pass on
+		p.log.WarnContext(ctx, "record skipped", "err", err)
 	}
 	select {
 	case p.news <- struct{}{}:
 	default:
 	}
+	return nil
 }
 
 // Ready says that the board has folded what was on the log at the start, so

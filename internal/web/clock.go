@@ -69,13 +69,22 @@ func (s *Server) postClock() http.Handler {
 		}
 		cmd, err := clockCommand(r)
 		if err == nil {
-			err = s.sendCommand(r, cmd)
+			err = s.sendCommand(r, &cmd)
 		}
 		if err != nil {
 			s.apiError(w, r, err)
 			return
 		}
-		s.api(s.clock).ServeHTTP(w, r)
+		// The city has the command when the log has it; that it obeyed shows on the stream.
+		body, err := json.Marshal(map[string]any{"accepted": cmd.ID, "speed": cmd.Speed, "paused": cmd.Paused})
+		if err != nil {
+			s.apiError(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = w.Write(append(body, '\n')) // a client that is gone needs nothing more
 	}))
 }
 
@@ -112,11 +121,12 @@ func clockCommand(r *http.Request) (event.Command, error) {
 	return event.Command{Speed: body.Speed, Paused: body.Paused}, nil
 }
 
-func (s *Server) sendCommand(r *http.Request, cmd event.Command) error {
+// sendCommand gives the command an id and hands it to the city.
+func (s *Server) sendCommand(r *http.Request, cmd *event.Command) error {
 	now := s.cfg.Now()
 	cmd.IssuedAt = now.UnixMilli()
 	cmd.ID = "web-" + strconv.FormatInt(now.UnixNano(), 36)
-	if err := s.cfg.Control(r.Context(), cmd); err != nil {
+	if err := s.cfg.Control(r.Context(), *cmd); err != nil {
 		s.cfg.Logger.WarnContext(r.Context(), "command not sent", "err", err)
 		return &failure{http.StatusServiceUnavailable, "the city cannot be reached now, try again"}
 	}

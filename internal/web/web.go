@@ -145,43 +145,27 @@ func newServer(cfg Config) (*Server, error) {
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Run serves, and runs the hub, until ctx ends; then it reports not ready, sends
-// viewers away with a hint when to come back, lets requests finish, and returns
-// nil within 5 seconds.
+// Run serves until ctx ends; then it reports not ready, stops accepting, lets
+// requests finish, and returns nil within 5 seconds. The hub is run beside it, with
+// the same context, and sends the viewers away: their connections are not the server's.
 func (s *Server) Run(ctx context.Context) error {
-	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopHub()
-	hubDone := make(chan error, 1)
-	go func() { hubDone <- s.cfg.Hub.Run(hubCtx) }()
-	serveDone := make(chan error, 1)
-	go func() { serveDone <- s.http.Serve(s.listener) }()
-
-	var failed error
-	hubEnded, serveEnded := false, false
+	done := make(chan error, 1)
+	go func() { done <- s.http.Serve(s.listener) }()
 	select {
+	case err := <-done:
+		return fmt.Errorf("serve website: %w", err)
 	case <-ctx.Done():
-	case err := <-hubDone:
-		hubEnded, failed = true, fmt.Errorf("serve viewers: %w", err)
-	case err := <-serveDone:
-		serveEnded, failed = true, fmt.Errorf("serve website: %w", err)
 	}
 	s.draining.Store(true)
-	stopHub()
-	if !hubEnded {
-		if err := <-hubDone; err != nil {
-			failed = errors.Join(failed, fmt.Errorf("serve viewers: %w", err))
-		}
-	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
+	var failed error
 	if err := s.http.Shutdown(drain); err != nil {
-		failed = errors.Join(failed, s.http.Close())
-		s.cfg.Logger.Warn("requests cut off while stopping", "err", err)
+		s.cfg.Logger.WarnContext(drain, "requests cut off while stopping", "err", err)
+		failed = s.http.Close()
 	}
-	if !serveEnded {
-		if err := <-serveDone; !errors.Is(err, http.ErrServerClosed) {
-			failed = errors.Join(failed, fmt.Errorf("serve website: %w", err))
-		}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		failed = errors.Join(failed, fmt.Errorf("serve website: %w", err))
 	}
 	return failed
 }
