@@ -60,6 +60,11 @@ func (b *Board) Frame(now int64) (f Frame, ok bool) {
 	next := *old
 	if old.Seq == 0 {
 		next.T0 = zero(s.newest, now)
+		// What was on the log before is no news: rates begin here.
+		s.rate = rateMeter{}
+		if s.hasClock {
+			s.rate.add(s.clock.CityTime, s.entries, s.arrivals)
+		}
 	}
 	var c changes
 	b.takeTrains(&c, &next)

@@ -83,8 +83,10 @@ func appendDelta(dst []byte, next *Snapshot, c *changes, appended, sent int64) [
 		key("rate")
 		dst = appendRate(dst, next.Rate)
 	}
-	key("appended")
-	dst = strconv.AppendInt(dst, appended, 10)
+	if appended > 0 {
+		key("appended")
+		dst = strconv.AppendInt(dst, appended, 10)
+	}
 	key("sent")
 	dst = strconv.AppendInt(dst, sent, 10)
 	return append(dst, '}')
