@@ -152,7 +152,7 @@ func emptyCity(w *world, o Options) (*City, error) {
 	c := &City{
 		w: w, opts: o, level: lv, now: o.Start,
 		runsSoFar: make([]uint32, len(w.lines)),
-		trains:    make([]train, maxTrains),
+		trains:    make([]train, w.maxTrains),
 		occupant:  make([]int32, w.platforms),
 		freeAt:    make([]int64, w.platforms),
 		waiting:   make([][]int32, w.platforms),
@@ -165,7 +165,7 @@ func emptyCity(w *world, o Options) (*City, error) {
 	for i := range c.occupant {
 		c.occupant[i] = none
 	}
-	c.agenda.init(agendaTrains + maxTrains)
+	c.agenda.init(agendaTrains + int32(w.maxTrains))
 	c.riders.init(len(w.stations))
 	return c, nil
 }

@@ -8,7 +8,6 @@ import (
 )
 
 const (
-	maxTrains   = 600 // at once; the rush hour needs about 140
 	firstNumber = 101 // of a train id's three digits
 	numbers     = 899
 

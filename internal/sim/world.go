@@ -23,6 +23,9 @@ type world struct {
 	platforms int
 	terminals []terminal
 	log       *logTable
+	// maxTrains is how many trains there can be at once. Chicago has 664; its
+	// rush hour needs about 150.
+	maxTrains int
 	// print is a fingerprint of all that a snapshot refers to.
 	print uint64
 }
@@ -68,9 +71,9 @@ const (
 	dwellLeast     = 14 * second // with nobody on the platform
 	dwellMost      = 45 * second // with any number
 	dwellPerRider  = second * 3 / 5
-	maxPatterns    = 1 << 8 // bounds of a network, with much room
+	maxPatterns    = 1 << 12 // bounds of a network, with much room
 	maxCalls       = 1 << 10
-	maxStations    = 1 << 12
+	maxStations    = 1 << 16
 )
 
 func newWorld(net *cta.Network) (*world, error) {
@@ -101,6 +104,7 @@ func newWorld(net *cta.Network) (*world, error) {
 		}
 	}
 	w.platforms = len(b.platforms)
+	w.maxTrains = 64 + 60*len(w.patterns)
 	w.busyness()
 	w.print = fingerprint(net)
 	return w, nil
@@ -166,7 +170,7 @@ func (b *worldBuilder) pattern(p *cta.Pattern) error {
 		n := number(b.legs, [2]int32{c.platform, calls[c.next].platform})
 		if int(n) == len(b.w.legs) {
 			room := max(1, int32(p.Calls[i].Track/metresPerBlock))
-			b.w.legs = append(b.w.legs, leg{room: min(room, maxTrains)})
+			b.w.legs = append(b.w.legs, leg{room: room})
 		}
 		c.leg = n
 	}
