@@ -47,7 +47,7 @@ func newPlatform(ctx context.Context, o Options, boot uint64) (*platform, error)
 	if p.registry, err = registry.New(o.registryConfig()); err != nil {
 		return nil, err
 	}
-	if err := p.await(ctx, "the schema registry at "+o.Registry, func(ctx context.Context) error {
+	if err := p.await(ctx, "the schema registry at "+o.Registry, registry.Transient, func(ctx context.Context) error {
 		ids, err := p.registry.RegisterAll(ctx)
 		if err == nil {
 			p.enc, err = event.NewEncoder(ids)
@@ -56,7 +56,7 @@ func newPlatform(ctx context.Context, o Options, boot uint64) (*platform, error)
 	}); err != nil {
 		return nil, err
 	}
-	if err := p.await(ctx, "Kafka at "+strings.Join(o.Brokers, ","), p.ensureTopics); err != nil {
+	if err := p.await(ctx, "Kafka at "+strings.Join(o.Brokers, ","), passes, p.ensureTopics); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -68,6 +68,10 @@ func (o Options) kafkaConfig() kafka.Config {
 		TLS:  kafka.TLS{Enabled: o.KafkaTLS, CAFile: o.KafkaCA, CertFile: o.KafkaCert, KeyFile: o.KafkaKey},
 		SASL: kafka.SASL{Mechanism: strings.ToUpper(o.KafkaSASL), User: o.KafkaUser, Password: o.KafkaPassword},
 	}
+}
+
+func (o Options) registryConfig() registry.Config {
+	return registry.Config{URL: o.Registry, User: o.RegistryUser, Password: o.RegistryPassword, Logger: o.Log}
 }
 
 // retention is how long records are kept: bounded by size in the one-process
@@ -110,9 +114,12 @@ func (p *platform) ensureTopics(ctx context.Context) error {
 	return nil
 }
 
+// passes says whether an error of Kafka's may pass.
+func passes(err error) bool { return kafka.Classify(err) == kafka.Transient }
+
 // await calls f until it succeeds, says after a while what it waits for, and
 // gives up only on errors that waiting does not mend.
-func (p *platform) await(ctx context.Context, what string, f func(context.Context) error) error {
+func (p *platform) await(ctx context.Context, what string, passes func(error) bool, f func(context.Context) error) error {
 	const (
 		once = 10 * time.Second
 		tell = 5 * time.Second
@@ -127,7 +134,7 @@ func (p *platform) await(ctx context.Context, what string, f func(context.Contex
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case kafka.Classify(err) != kafka.Transient:
+		case !passes(err):
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if now := time.Now(); now.Sub(begun) > tell && now.Sub(told) > 30*time.Second {

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ell/internal/cta"
@@ -58,6 +59,9 @@ type Config struct {
 	Kafka    kafka.Config
 	// TransactionalID is this simulator's own; a second one with the same id ends the first.
 	TransactionalID string
+	// Sole says that no other process can hold TransactionalID. Being fenced then
+	// means that our own transaction timed out, as after a laptop's sleep, and is no end.
+	Sole bool
 	// City describes a new city. Where the log holds one already, that goes on.
 	City sim.Options
 	// Speed is city seconds a wall second for a new city; SpeedSet lets it win over the log's.
@@ -133,7 +137,7 @@ func (s *Simulator) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if kafka.Classify(err) == kafka.Fatal {
+		if s.fatal(err) {
 			return fmt.Errorf("simulate: %w", err)
 		}
 		if time.Since(begun) > time.Minute {
@@ -148,6 +152,24 @@ func (s *Simulator) Run(ctx context.Context) error {
 		}
 		wait = min(2*wait, 5*time.Second)
 	}
+}
+
+// fatal says whether err ends the simulator. What is wrong with the producer
+// alone does not: a session begins with a new one, from what the log says.
+func (s *Simulator) fatal(err error) bool {
+	for _, fenced := range []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch} {
+		if errors.Is(err, fenced) {
+			return !s.cfg.Sole
+		}
+	}
+	for _, producer := range []error{
+		kerr.InvalidTxnState, kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.TransactionAbortable, kerr.InvalidProducerIDMapping,
+	} {
+		if errors.Is(err, producer) {
+			return false
+		}
+	}
+	return kafka.Classify(err) == kafka.Fatal
 }
 
 // session is one life of a transactional producer, from the fence to an error.

@@ -1,0 +1,268 @@
+// Package registry is the client of a schema registry with Confluent's API: it
+// registers this project's schemas before the first record, refuses incompatible
+// ones in words that say what to do, and fetches writers' schemas by id, which
+// it keeps for ever, since ids never change their meaning.
+//
+// It does not encode or decode records; package event does.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+	"golang.org/x/sync/errgroup"
+
+	"ell/internal/event"
+	"ell/internal/kafka"
+)
+
+const (
+	defaultTimeout = 10 * time.Second
+	maxAnswer      = 1 << 20 // bytes of one answer
+	maxSchemas     = 10_000  // kept by id
+	// unknownFor is how long the registry is not asked again for an id it did
+	// not know: long enough that a flood of bad records does not become a flood of
+	// requests, short enough for a schema that is only late.
+	unknownFor = 500 * time.Millisecond
+	registrars = 8 // requests at once while registering
+)
+
+// Config says how to reach a registry.
+type Config struct {
+	URL      string // http or https; a path is kept as prefix
+	User     string // basic authentication, with Password
+	Password kafka.Secret
+	Token    kafka.Secret  // bearer authentication
+	Timeout  time.Duration // of one request; 0: 10 s
+	// Transport sends requests. Default: one of its own, without proxies from
+	// the environment.
+	Transport http.RoundTripper
+	Logger    *slog.Logger // nil: discard
+}
+
+// ErrRefused marks what no repetition mends: an incompatible schema, an answer
+// that is none, missing rights.
+var ErrRefused = errors.New("refused by the schema registry")
+
+// Client talks to one registry. It is safe for concurrent use.
+type Client struct {
+	cl  *sr.Client
+	url string
+	log *slog.Logger
+
+	timeout time.Duration
+	mu      sync.Mutex // guards all below
+	texts   map[event.ID]string
+	unknown map[event.ID]time.Time // when the registry last said no
+	ids     map[registered]event.ID
+}
+
+type registered struct{ subject, text string }
+
+// New checks c. It contacts nobody.
+func New(c Config) (*Client, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("schema registry: %q is not an http or https URL", c.URL)
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Transport == nil {
+		c.Transport = &http.Transport{MaxIdleConnsPerHost: registrars, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: c.Timeout}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	opts := []sr.ClientOpt{
+		sr.URLs(strings.TrimSuffix(c.URL, "/")),
+		sr.UserAgent("ell"),
+		sr.HTTPClient(&http.Client{
+			Timeout:   c.Timeout,
+			Transport: bounded{c.Transport},
+			// A registry that sends us elsewhere could send us anywhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}),
+	}
+	switch {
+	case c.Token != "":
+		opts = append(opts, sr.BearerToken(string(c.Token)))
+	case c.User != "":
+		opts = append(opts, sr.BasicAuth(c.User, string(c.Password)))
+	}
+	cl, err := sr.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
+	}
+	return &Client{
+		cl: cl, url: c.URL, log: c.Logger, timeout: c.Timeout,
+		texts: map[event.ID]string{}, unknown: map[event.ID]time.Time{}, ids: map[registered]event.ID{},
+	}, nil
+}
+
+// bounded cuts answers that are too long, and refuses what is no JSON.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{&limited{r: resp.Body, left: maxAnswer}, resp.Body}
+	return resp, nil
+}
+
+// limited reads at most left bytes and then fails, where io.LimitReader would
+// pass a cut answer for a whole one.
+type limited struct {
+	r    io.Reader
+	left int
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, fmt.Errorf("%w: the answer is longer than %d bytes", ErrRefused, maxAnswer)
+	}
+	n, err := l.r.Read(p[:min(len(p), l.left)])
+	l.left -= n
+	return n, err
+}
+
+// RegisterAll registers the schemas of all records and returns their ids. The
+// subjects ask for full compatibility with all earlier versions, since
+// readers start from the beginning of the log. It does not repeat what failed:
+// Transient says whether that could help.
+func (c *Client) RegisterAll(ctx context.Context) (event.IDs, error) {
+	all := event.Schemas()
+	got := make([]event.ID, len(all))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(registrars)
+	for i, s := range all {
+		g.Go(func() (err error) {
+			got[i], err = c.register(gctx, s.Subject, s.Text, true)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	ids := make(event.IDs, len(all))
+	for i, s := range all {
+		ids[s.Name] = got[i]
+	}
+	return ids, nil
+}
+
+// Register registers a schema under a subject and returns its id.
+func (c *Client) Register(ctx context.Context, subject, schema string) (event.ID, error) {
+	return c.register(ctx, subject, schema, false)
+}
+
+func (c *Client) register(ctx context.Context, subject, text string, strict bool) (event.ID, error) {
+	key := registered{subject, text}
+	c.mu.Lock()
+	id, ok := c.ids[key]
+	c.mu.Unlock()
+	if ok {
+		return id, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	id, err := c.cl.RegisterSchema(ctx, subject, sr.Schema{Schema: text}, -1, -1)
+	if err != nil {
+		return 0, c.explain("register "+subject, err)
+	}
+	if id < 0 || id > 1<<31-1 {
+		return 0, fmt.Errorf("%w: register %s: %s answers with the id %d", ErrRefused, subject, c.url, id)
+	}
+	if strict {
+		for _, r := range c.cl.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatFullTransitive}, subject) {
+			if r.Err != nil {
+				c.log.Warn("the registry does not take a compatibility level", "subject", subject, "err", r.Err)
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ids) < maxSchemas {
+		c.ids[key] = id
+	}
+	return id, nil
+}
+
+// Schema returns the text of a schema. What the registry does not know is an
+// error that wraps event.ErrUnknownSchema; other errors say that it could not be asked.
+func (c *Client) Schema(id event.ID) (string, error) {
+	c.mu.Lock()
+	text, ok := c.texts[id]
+	asked, no := c.unknown[id]
+	c.mu.Unlock()
+	switch {
+	case ok:
+		return text, nil
+	case no && time.Since(asked) < unknownFor:
+		return "", fmt.Errorf("%w: %d", event.ErrUnknownSchema, id)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	defer cancel()
+	schema, err := c.cl.SchemaByID(ctx, id)
+	if err == nil && schema.Type != sr.TypeAvro {
+		return "", fmt.Errorf("%w: %d is no Avro schema but %s", event.ErrUnknownSchema, id, schema.Type)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r, ok := errors.AsType[*sr.ResponseError](err); ok && r.StatusCode == http.StatusNotFound && r.ErrorCode == 40403 {
+		if len(c.unknown) >= maxSchemas {
+			clear(c.unknown)
+		}
+		c.unknown[id] = time.Now()
+		return "", fmt.Errorf("%w: %d", event.ErrUnknownSchema, id)
+	}
+	if err != nil {
+		return "", c.explain(fmt.Sprintf("fetch schema %d", id), err)
+	}
+	delete(c.unknown, id)
+	if len(c.texts) < maxSchemas {
+		c.texts[id] = schema.Schema
+	}
+	return schema.Schema, nil
+}
+
+// explain says what went wrong with doing, and marks what no repetition mends.
+func (c *Client) explain(doing string, err error) error {
+	r, ok := errors.AsType[*sr.ResponseError](err)
+	switch {
+	case !ok:
+		return fmt.Errorf("%s at %s: %w", doing, c.url, err)
+	case r.StatusCode == http.StatusConflict:
+		return fmt.Errorf("%w: %s at %s: the schema does not go with an earlier version of it: %.300s; keep fields and give new ones a default, or use another --prefix",
+			ErrRefused, doing, c.url, r.Message)
+	case r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusForbidden:
+		return fmt.Errorf("%w: %s at %s: %d: set --registry-user and its password", ErrRefused, doing, c.url, r.StatusCode)
+	case r.StatusCode >= 300 && r.StatusCode < 400:
+		return fmt.Errorf("%w: %s at %s: it redirects, which is not followed: name the final address with --registry", ErrRefused, doing, c.url)
+	case r.StatusCode == http.StatusNotFound && r.ErrorCode == 0:
+		return fmt.Errorf("%w: %s at %s: 404: is this a schema registry?", ErrRefused, doing, c.url)
+	case r.StatusCode >= 400 && r.StatusCode < 500 && r.StatusCode != http.StatusTooManyRequests && r.StatusCode != http.StatusRequestTimeout:
+		return fmt.Errorf("%w: %s at %s: %d: %.300s", ErrRefused, doing, c.url, r.StatusCode, r.Message)
+	default:
+		return fmt.Errorf("%s at %s: %d: %.300s", doing, c.url, r.StatusCode, r.Message)
+	}
+}
+
+// Transient says whether repeating what failed with err may help.
+func Transient(err error) bool {
+	return err != nil && !errors.Is(err, ErrRefused) && !errors.Is(err, context.Canceled)
+}

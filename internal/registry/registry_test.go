@@ -1,0 +1,145 @@
+package registry_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"ell/internal/event"
+	"ell/internal/registry"
+)
+
+func client(t *testing.T, url string) *registry.Client {
+	t.Helper()
+	c, err := registry.New(registry.Config{URL: url, Timeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestSchemasComeBackByTheirIDsAndAreAskedForOnce(t *testing.T) {
+	fake := srfake.New()
+	t.Cleanup(fake.Close)
+	var asked atomic.Int64
+	count := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		fake.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(count.Close)
+	c := client(t, count.URL)
+	ids, err := c.RegisterAll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := client(t, count.URL).RegisterAll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range event.Schemas() {
+		if ids[s.Name] != again[s.Name] {
+			t.Errorf("%s: id %d, and %d the second time", s.Name, ids[s.Name], again[s.Name])
+		}
+		for range 3 {
+			text, err := c.Schema(ids[s.Name])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(text, strings.TrimPrefix(s.Name, "x")) {
+				t.Errorf("%s: got %s", s.Name, text)
+			}
+		}
+	}
+	before := asked.Load()
+	for _, id := range ids {
+		if _, err := c.Schema(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := asked.Load() - before; n != 0 {
+		t.Errorf("%d requests for schemas that are known", n)
+	}
+}
+
+func TestAnUnknownIDIsAskedForAgainOnlyAfterAWhile(t *testing.T) {
+	fake := srfake.New()
+	t.Cleanup(fake.Close)
+	var asked atomic.Int64
+	count := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		fake.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(count.Close)
+	c := client(t, count.URL)
+	for range 100 {
+		if _, err := c.Schema(999); !errors.Is(err, event.ErrUnknownSchema) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if n := asked.Load(); n > 5 {
+		t.Errorf("%d requests for an id that the registry does not have", n)
+	}
+}
+
+func TestARegistryThatAnswersRubbishIsAnErrorThatSaysWhich(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
+	t.Cleanup(elsewhere.Close)
+	for name, c := range map[string]struct {
+		answer    http.HandlerFunc
+		transient bool
+	}{
+		"HTML":                 {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>hello</html>")) }, true},
+		"another type":         {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"id":"seven"}`)) }, true},
+		"an impossible id":     {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"id":-7}`)) }, false},
+		"an internal error":    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error_code":50001}`, 500) }, true},
+		"not allowed":          {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error_code":40101}`, 401) }, false},
+		"incompatible":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error_code":409,"message":"no"}`, 409) }, false},
+		"a redirect elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, false},
+		"an answer without end": {func(w http.ResponseWriter, _ *http.Request) {
+			for range 100 {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		}, false},
+		"nothing at all": {func(http.ResponseWriter, *http.Request) { time.Sleep(400 * time.Millisecond) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(c.answer)
+			t.Cleanup(s.Close)
+			_, err := client(t, s.URL).RegisterAll(t.Context())
+			if err == nil {
+				t.Fatal("taken for good")
+			}
+			if !strings.Contains(err.Error(), s.URL) {
+				t.Errorf("%v does not say which registry", err)
+			}
+			if registry.Transient(err) != c.transient {
+				t.Errorf("transient %v, want %v: %v", !c.transient, c.transient, err)
+			}
+		})
+	}
+}
+
+func TestPasswordsStayOutOfErrors(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, pass, ok := r.BasicAuth(); !ok || user != "ell" || pass != "hunter2" {
+			t.Error("not authenticated")
+		}
+		http.Error(w, `{"error_code":40101}`, 401)
+	}))
+	t.Cleanup(s.Close)
+	c, err := registry.New(registry.Config{URL: s.URL, User: "ell", Password: "hunter2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RegisterAll(t.Context()); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("%v", err)
+	}
+}
