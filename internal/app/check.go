@@ -149,7 +149,7 @@ func (o Options) checkRegistry(ctx context.Context) finding {
 	c, err := registry.New(o.registryConfig())
 	if err == nil {
 		var ids map[string]int
-		ids, err = c.RegisterAll(ctx)
+		ids, err = c.RegisterAll(ctx, o.Names.Schemas())
 		f.found = fmt.Sprintf("%s knows all %d schemas", o.Registry, len(ids))
 	}
 	if err != nil {

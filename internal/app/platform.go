@@ -48,7 +48,7 @@ func newPlatform(ctx context.Context, o Options, boot uint64) (*platform, error)
 		return nil, err
 	}
 	if err := p.await(ctx, "the schema registry at "+o.Registry, registry.Transient, func(ctx context.Context) error {
-		ids, err := p.registry.RegisterAll(ctx)
+		ids, err := p.registry.RegisterAll(ctx, o.Names.Schemas())
 		if err == nil {
 			p.enc, err = event.NewEncoder(ids)
 		}

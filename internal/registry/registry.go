@@ -140,12 +140,11 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// RegisterAll registers the schemas of all records and returns their ids. The
+// RegisterAll registers schemas and returns their ids by name. The
 // subjects ask for full compatibility with all earlier versions, since
 // readers start from the beginning of the log. It does not repeat what failed:
 // Transient says whether that could help.
-func (c *Client) RegisterAll(ctx context.Context) (event.IDs, error) {
-	all := event.Schemas()
+func (c *Client) RegisterAll(ctx context.Context, all []event.Schema) (event.IDs, error) {
 	got := make([]event.ID, len(all))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(registrars)

@@ -34,11 +34,11 @@ func TestSchemasComeBackByTheirIDsAndAreAskedForOnce(t *testing.T) {
 	}))
 	t.Cleanup(count.Close)
 	c := client(t, count.URL)
-	ids, err := c.RegisterAll(t.Context())
+	ids, err := c.RegisterAll(t.Context(), event.Schemas())
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := client(t, count.URL).RegisterAll(t.Context())
+	again, err := client(t, count.URL).RegisterAll(t.Context(), event.Schemas())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestARegistryThatAnswersRubbishIsAnErrorThatSaysWhich(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(c.answer)
 			t.Cleanup(s.Close)
-			_, err := client(t, s.URL).RegisterAll(t.Context())
+			_, err := client(t, s.URL).RegisterAll(t.Context(), event.Schemas())
 			if err == nil {
 				t.Fatal("taken for good")
 			}
@@ -139,7 +139,7 @@ func TestPasswordsStayOutOfErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.RegisterAll(t.Context()); err == nil || strings.Contains(err.Error(), "hunter2") {
+	if _, err := c.RegisterAll(t.Context(), event.Schemas()); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%v", err)
 	}
 }
