@@ -181,11 +181,11 @@ func (a *assets) readManifest(dist fs.FS) error {
 	return nil
 }
 
-// ServeHTTP serves a file by its exact name.
-func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d := a.files[strings.TrimPrefix(r.URL.Path, "/")]
-	if d == nil || r.URL.Path == "/openapi.json" {
-		writeError(w, r, http.StatusNotFound, "there is nothing at this address")
+// file serves a file of the website by its exact name.
+func (s *Server) file(w http.ResponseWriter, r *http.Request) {
+	d := s.assets.files[strings.TrimPrefix(r.URL.Path, "/")]
+	if d == nil || d == s.assets.files["openapi.json"] {
+		s.notFound(w, r)
 		return
 	}
 	d.ServeHTTP(w, r)

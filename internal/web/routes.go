@@ -1,8 +1,10 @@
 package web
 
 import (
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -13,9 +15,9 @@ type route struct {
 	handler http.Handler
 }
 
-// routes builds the handler: the table of addresses inside the chain of guards.
-func (s *Server) routes(onLoopback bool) http.Handler {
-	table := []route{
+// table has every address of the server.
+func (s *Server) table() []route {
+	return []route{
 		{http.MethodGet, "/{$}", s.page(s.pages.system)},
 		{http.MethodGet, "/line/{id}", s.page(s.pages.line)},
 		{http.MethodGet, "/station/{id}", s.page(s.pages.station)},
@@ -43,20 +45,26 @@ func (s *Server) routes(onLoopback bool) http.Handler {
 		{http.MethodGet, "/api/v1/topics/{topic}", s.api(s.topic)},
 		{http.MethodGet, "/api/v1/topics/{topic}/records", s.api(s.records)},
 		{http.MethodGet, "/api/v1/openapi.json", s.assets.static("openapi.json")},
-		{http.MethodGet, "/assets/{name...}", s.assets},
-		{http.MethodGet, "/{name}", s.assets},
+		{http.MethodGet, "/assets/{name...}", http.HandlerFunc(s.file)},
+		{http.MethodGet, "/{name}", http.HandlerFunc(s.file)},
 	}
+}
+
+// routes builds the handler: the table of addresses inside the chain of guards.
+func (s *Server) routes(onLoopback bool) http.Handler {
 	mux := http.NewServeMux()
-	allowed := make(map[string][]string)
-	for _, r := range table {
-		mux.Handle(r.method+" "+r.path, s.metrics.count(r.path, r.handler))
-		allowed[r.path] = append(allowed[r.path], r.method)
+	paths := make(map[string]methods)
+	for _, r := range s.table() {
+		if paths[r.path] == nil {
+			paths[r.path] = make(methods)
+		}
+		paths[r.path][r.method] = r.handler
 		if r.method == http.MethodGet {
-			allowed[r.path] = append(allowed[r.path], http.MethodHead)
+			paths[r.path][http.MethodHead] = r.handler
 		}
 	}
-	for path, methods := range allowed {
-		mux.Handle(path, s.metrics.count(path, methodNotAllowed(methods)))
+	for path, m := range paths {
+		mux.Handle(path, s.metrics.count(path, m))
 	}
 	mux.Handle("/", s.metrics.count("other", http.HandlerFunc(s.notFound)))
 	// The first guard is the outermost.
@@ -70,12 +78,19 @@ func chain(h http.Handler, guards ...func(http.Handler) http.Handler) http.Handl
 	return h
 }
 
-func methodNotAllowed(methods []string) http.Handler {
-	allow := strings.Join(methods, ", ")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", allow)
-		writeError(w, r, http.StatusMethodNotAllowed, "method "+clipMethod(r.Method)+" is not allowed here, use "+allow)
-	})
+// methods are the handlers of one address; another method is answered with what
+// there is.
+type methods map[string]http.Handler
+
+// ServeHTTP hands the request to its method's handler.
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h, ok := m[r.Method]; ok {
+		h.ServeHTTP(w, r)
+		return
+	}
+	allow := strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+	w.Header().Set("Allow", allow)
+	writeError(w, r, http.StatusMethodNotAllowed, "method "+clipMethod(r.Method)+" is not allowed here, use "+allow)
 }
 
 func clipMethod(m string) string {
