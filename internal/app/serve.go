@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -66,9 +65,7 @@ func (p *platform) newSite(ctx context.Context, beside parts) (_ *site, err erro
 		System: func() any { return beside.system(s) }, Pipeline: func() web.Pipeline { return p.pipeline(s, beside) },
 		Registry: p.metrics, Logger: log,
 	}
-	if cfg.Dist, err = fs.Sub(ui.Dist, "."); err != nil {
-		return nil, err
-	}
+	cfg.Dist = ui.Dist()
 	if cfg.Log, err = inspect.New(inspect.Config{Kafka: p.kafka, Schemas: p.registry, Logger: log}); err != nil {
 		return nil, err
 	}

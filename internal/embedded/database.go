@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -33,6 +35,18 @@ CREATE TABLE station_lines (
   "order" INTEGER,
   PRIMARY KEY (line, station_id)
 );`
+
+// OpenDatabase opens the station database of a data folder by itself, for a
+// station source that feeds a real cluster. It may be open elsewhere too.
+func OpenDatabase(ctx context.Context, dataDir string, net *cta.Network) (*sql.DB, error) {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w; choose another with --data", err)
+	}
+	return openDatabase(ctx, filepath.Join(dataDir, databaseFile), net)
+}
+
+// databaseFile is the station database inside a data folder.
+const databaseFile = "stations.db"
 
 // openDatabase opens the station database at path, making and filling it in
 // one transaction if it is not there yet. Other processes may write to it.

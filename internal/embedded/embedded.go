@@ -102,7 +102,7 @@ func Open(ctx context.Context, o Options) (_ *Stack, err error) {
 	if s.folder.machineWentDown() {
 		log.Warn("the machine stopped while ell ran: the last seconds before that may be missing from the log", "folder", s.folder.dir)
 	}
-	if s.db, err = openDatabase(ctx, filepath.Join(s.folder.dir, "stations.db"), o.Network); err != nil {
+	if s.db, err = openDatabase(ctx, filepath.Join(s.folder.dir, databaseFile), o.Network); err != nil {
 		return nil, err
 	}
 	if s.registry, err = openRegistry(filepath.Join(s.folder.dir, "registry.journal"), o.RegistryAddr, clean, log); err != nil {
