@@ -1,0 +1,82 @@
+package process
+
+import "ell/internal/event"
+
+const (
+	arenaChunk = 64 << 10 // bytes of one chunk
+	arenaRoom  = 1 << 10  // bytes free at the start of each slice handed out
+	arenaKeep  = 64       // chunks kept from one transaction to the next
+	headerRoom = 8        // headers a record may take without a new chunk
+	headerLen  = 1 << 10  // headers of one chunk
+)
+
+// arena hands out byte slices and header slices that stay unchanged until
+// reset. It keeps its memory, so that in steady state nothing allocates.
+type arena struct {
+	chunks  [][]byte
+	cur     int
+	headers [][]event.Header
+	hcur    int
+}
+
+// open returns an empty slice with room to append to; close it before the next open.
+func (a *arena) open() []byte {
+	for ; a.cur < len(a.chunks); a.cur++ {
+		if c := a.chunks[a.cur]; cap(c)-len(c) >= arenaRoom {
+			return c[len(c):]
+		}
+	}
+	a.chunks = append(a.chunks, make([]byte, 0, arenaChunk))
+	return a.chunks[a.cur]
+}
+
+// close keeps b, which was appended to the slice that open returned. A slice
+// that outgrew its chunk has memory of its own and is returned as it is.
+func (a *arena) close(b []byte) []byte {
+	c := a.chunks[a.cur]
+	if len(b) <= cap(c)-len(c) {
+		a.chunks[a.cur] = c[:len(c)+len(b)]
+	}
+	return b[:len(b):len(b)]
+}
+
+// openHeaders returns an empty slice with room for a few headers.
+func (a *arena) openHeaders() []event.Header {
+	for ; a.hcur < len(a.headers); a.hcur++ {
+		if c := a.headers[a.hcur]; cap(c)-len(c) >= headerRoom {
+			return c[len(c):]
+		}
+	}
+	a.headers = append(a.headers, make([]event.Header, 0, headerLen))
+	return a.headers[a.hcur]
+}
+
+// closeHeaders keeps h, which was appended to the slice that openHeaders returned.
+func (a *arena) closeHeaders(h []event.Header) []event.Header {
+	c := a.headers[a.hcur]
+	if len(h) <= cap(c)-len(c) {
+		a.headers[a.hcur] = c[:len(c)+len(h)]
+	}
+	return h[:len(h):len(h)]
+}
+
+// reset forgets everything handed out. What one huge transaction took beyond
+// the usual is given back.
+func (a *arena) reset() {
+	if len(a.chunks) > arenaKeep {
+		clear(a.chunks[arenaKeep:])
+		a.chunks = a.chunks[:arenaKeep]
+	}
+	for i := range a.chunks {
+		a.chunks[i] = a.chunks[i][:0]
+	}
+	if len(a.headers) > arenaKeep {
+		clear(a.headers[arenaKeep:])
+		a.headers = a.headers[:arenaKeep]
+	}
+	for i := range a.headers {
+		clear(a.headers[i]) // they point at records that may go
+		a.headers[i] = a.headers[i][:0]
+	}
+	a.cur, a.hcur = 0, 0
+}

@@ -1,0 +1,173 @@
+package process
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"ell/internal/cta"
+	"ell/internal/event"
+	"ell/internal/sim"
+)
+
+// cityLog keeps the arrivals of a city.
+type cityLog struct{ arrivals []event.Arrival }
+
+func (c *cityLog) Arrival(a *event.Arrival)  { c.arrivals = append(c.arrivals, *a) }
+func (*cityLog) Turnstile(*event.Turnstile) {}
+
+func weekday(hour, minute int) int64 {
+	return time.Date(2026, 4, 15, hour, minute, 0, 0, cta.Location()).UnixMilli()
+}
+
+// lineTasks are the reducers of all partitions, fed like one.
+type lineTasks struct {
+	tb   testing.TB
+	dec  *event.Decoder
+	enc  *event.Encoder
+	m    *Map
+	by   map[int32]*Lines
+	out  map[int32]*recorder
+	told map[string]event.Train // newest train records
+	line map[string]event.LineStatus
+}
+
+func newLineTasks(tb testing.TB) *lineTasks {
+	t := &lineTasks{tb: tb, m: mustMap(tb), by: map[int32]*Lines{}, out: map[int32]*recorder{},
+		told: map[string]event.Train{}, line: map[string]event.LineStatus{}}
+	t.dec, t.enc = newCodec(tb)
+	for _, l := range t.m.lines {
+		p := event.LinePartition(l.id)
+		if t.by[p] == nil {
+			t.by[p] = NewLines(t.dec, t.enc, testNames, t.m, p)
+			t.out[p] = &recorder{}
+		}
+	}
+	return t
+}
+
+func (t *lineTasks) arrival(a *event.Arrival) {
+	p := event.LinePartition(a.Line)
+	if err := t.by[p].Process(arrivalRecord(t.enc, testNames.ByLine(), a), t.out[p]); err != nil {
+		t.tb.Fatalf("arrival %+v: %v", a, err)
+	}
+}
+
+func (t *lineTasks) tick(at int64) {
+	for p, l := range t.by {
+		if err := l.Process(tickRecord(t.enc, at), t.out[p]); err != nil {
+			t.tb.Fatal(err)
+		}
+	}
+}
+
+// commit ends the transactions and reads what was told.
+func (t *lineTasks) commit(f func(event.Train)) {
+	for p, l := range t.by {
+		o := t.out[p]
+		o.end(t.tb, l, true)
+		for _, e := range o.log {
+			if e.state || e.value == nil {
+				continue
+			}
+			r := event.Record{Topic: e.topic, Key: e.key, Value: e.value}
+			switch e.topic {
+			case testNames.Trains():
+				var tr event.Train
+				if err := t.dec.Train(&r, &tr); err != nil {
+					t.tb.Fatal(err)
+				}
+				t.told[tr.TrainID] = tr
+				if f != nil {
+					f(tr)
+				}
+			case testNames.Lines():
+				var ls event.LineStatus
+				if err := t.dec.Line(&r, &ls); err != nil {
+					t.tb.Fatal(err)
+				}
+				ls.Headways = slices.Clone(ls.Headways)
+				t.line[ls.Line] = ls
+			}
+		}
+		o.log = o.log[:0]
+	}
+}
+
+// TestPredictions runs the real city through the reducers and compares each
+// predicted arrival with the one that came.
+func TestPredictionsOfTheCityAreGood(t *testing.T) {
+	for _, incidents := range []string{"off", "normal"} {
+		t.Run(incidents, func(t *testing.T) { predictions(t, incidents) })
+	}
+}
+
+func predictions(t *testing.T, incidents string) {
+	start := weekday(6, 30)
+	city, err := sim.New(cta.Chicago(), sim.Options{Seed: 7, Start: start, Incidents: incidents})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log cityLog
+	tasks := newLineTasks(t)
+	type promise struct {
+		site     string
+		due      int64
+		terminal bool
+	}
+	promises := make(map[string]promise)
+	var errs, ends []float64
+	words := make(map[string]int)
+	missed := 0
+	const step = 10_000
+	for now := start + step; now <= start+3*3600_000; now += step {
+		log.arrivals = log.arrivals[:0]
+		city.Advance(now, &log)
+		warm := now > start+2*3600_000
+		for i := range log.arrivals {
+			a := &log.arrivals[i]
+			here := fmt.Sprint(a.StationID, a.Direction)
+			if p, ok := promises[a.TrainID]; ok && a.TrainStatus == event.InService {
+				switch {
+				case p.site == here:
+					delete(promises, a.TrainID)
+					if warm && p.terminal {
+						ends = append(ends, math.Abs(float64(a.Timestamp-p.due))/1000)
+					} else if warm {
+						errs = append(errs, math.Abs(float64(a.Timestamp-p.due))/1000)
+					}
+				case warm && a.PrevStationID != a.StationID:
+					missed++
+				}
+			}
+			tasks.arrival(a)
+			// Each arrival is told at once, as when quiet.
+			tasks.commit(func(tr event.Train) {
+				if tr.NextCall < 0 || tr.TrainID != a.TrainID {
+					return
+				}
+				p := cta.Chicago().Pattern(tr.Pattern)
+				c := p.Calls[tr.NextCall]
+				promises[tr.TrainID] = promise{fmt.Sprint(c.Station, c.Direction), tr.DueAt, p.Calls[tr.Call].Turn}
+			})
+		}
+		tasks.tick(now)
+		tasks.commit(nil)
+		if warm {
+			for _, l := range tasks.line {
+				words[l.Line+" "+l.Status]++
+			}
+		}
+	}
+	slices.Sort(errs)
+	slices.Sort(ends)
+	at := func(v []float64, q float64) float64 { return v[int(q*float64(len(v)-1))] }
+	t.Logf("on the way: n=%d p50=%.1fs p90=%.1fs p99=%.1fs; turning back: n=%d p50=%.1fs p90=%.1fs; missed %d",
+		len(errs), at(errs, .5), at(errs, .9), at(errs, .99), len(ends), at(ends, .5), at(ends, .9), missed)
+	t.Log(words)
+	for _, l := range tasks.line {
+		t.Logf("%+v", l)
+	}
+}

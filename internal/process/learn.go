@@ -1,0 +1,254 @@
+package process
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"ell/internal/cta"
+)
+
+// legKey is one leg of a line: from arriving at one site to arriving at the
+// next. Patterns that share track share what is learned of it.
+type legKey struct {
+	line, from, to int16
+}
+
+// leg is what is learned of one leg; times are in ms from arrival to arrival.
+type leg struct {
+	n      int32      // trains seen, up to legMemory
+	mean   float64    // a robust running mean
+	dev    float64    // the mean deviation from it
+	last   [3]float64 // the newest times, newest first; 0: none
+	lastAt int64      // when the newest train arrived
+}
+
+const (
+	// legMemory is how many trains the running mean remembers, in effect.
+	legMemory = 12
+	// legTrust is how many trains must have been seen before one that took far
+	// longer is held to be an exception.
+	legTrust = 4
+	// legLongest is the longest time, in ms, that says something about a leg.
+	legLongest = 60 * 60_000
+)
+
+// learn takes one more time into account; prior is the timetable's.
+func (g *leg) learn(ms, prior float64, at int64) {
+	if g.n == 0 {
+		g.mean, g.dev = prior, prior/4
+	}
+	off := ms - g.mean
+	if g.n >= legTrust {
+		// An exception pulls no more than the usual spread, but widens it, so
+		// that a lasting change is followed.
+		limit := max(3*g.dev, 10_000)
+		off = max(-limit, min(limit, off))
+	}
+	g.n = min(g.n+1, legMemory)
+	// The first guess counts as half a train.
+	weight := 1 / (float64(g.n) + 0.5)
+	g.mean += weight * off
+	g.dev += weight * (math.Abs(off) - g.dev)
+	g.last[0], g.last[1], g.last[2] = ms, g.last[0], g.last[1]
+	g.lastAt = at
+}
+
+// recent is the median of the newest times, 0 while there are not enough.
+func (g *leg) recent() float64 {
+	if g.last[2] == 0 {
+		return 0
+	}
+	v := g.last
+	slices.Sort(v[:])
+	return v[1]
+}
+
+// expect is how long the next train will take: the running mean, or, when the
+// newest trains all differ from it to one side, what they took.
+func (g *leg) expect() float64 {
+	if g.n < legTrust {
+		return g.mean
+	}
+	lo, hi := slices.Min(g.last[:]), slices.Max(g.last[:])
+	if slack := max(2*g.dev, 15_000); lo > g.mean+slack || hi < g.mean-slack {
+		return g.recent()
+	}
+	return g.mean
+}
+
+// visitKey and visit keep the newest train at each site, to measure the gaps.
+type visitKey struct{ line, site int16 }
+
+type visit struct {
+	at int64
+	id string
+}
+
+// gapRing keeps the newest gaps between trains of one direction of a line.
+type gapRing struct {
+	at   [gapsKept]int64 // when the gap ended; 0: unused
+	gap  [gapsKept]int32 // seconds
+	next int8
+}
+
+const (
+	gapsKept   = 32
+	gapLongest = 3 * 60 * 60_000 // longer ones are breaks in service, in ms
+	gapMemory  = 45 * 60_000     // gaps older than this say nothing about now, in ms
+	gapsEnough = 3
+)
+
+func (g *gapRing) add(at int64, gap int64) {
+	g.at[g.next], g.gap[g.next] = at, int32(gap/1000)
+	g.next = (g.next + 1) % gapsKept
+}
+
+// median is the middle one of the gaps that ended after since, in seconds; 0 if
+// there are too few to tell.
+func (g *gapRing) median(since int64) int32 {
+	var v [gapsKept]int32
+	n := 0
+	for i, at := range g.at {
+		if at != 0 && at >= since {
+			v[n] = g.gap[i]
+			n++
+		}
+	}
+	if n < gapsEnough {
+		return 0
+	}
+	slices.Sort(v[:n])
+	return v[n/2]
+}
+
+// learn takes a settled arrival into account: the leg it ended, and the gap to
+// the train before it.
+func (l *Lines) learn(k trainKey, from, to *fix, mv move) {
+	if !mv.arrived {
+		return
+	}
+	// A train that was seen twice where it was had stood there for a reason of its own.
+	if mv.steps == 1 && from.status == inService && to.status == inService && from.seen == from.at {
+		l.learnLeg(k.line, from, to)
+	}
+	if to.status != inService {
+		return
+	}
+	site := &l.m.lines[k.line].sites[to.site]
+	vk := visitKey{k.line, to.site}
+	v, ok := l.visits.Get(vk)
+	if ok && v.at >= to.at {
+		return // it came too late to be put in order
+	}
+	l.visits.Set(vk, visit{to.at, k.id})
+	if gap := to.at - v.at; ok && site.trunk && v.id != k.id && gap <= gapLongest {
+		l.state.Edit(k.line).gaps[site.dir].add(to.at, gap)
+	}
+}
+
+func (l *Lines) learnLeg(line int16, from, to *fix) {
+	ms := to.at - from.at
+	if ms <= 0 || ms > legLongest {
+		return
+	}
+	// The call before to, on the pattern the train is now known to run.
+	before := to.place
+	before.call--
+	if before.call < 0 {
+		before.call = int16(len(l.m.patterns[to.place.pattern].calls)) - 1
+	}
+	c := l.m.call(before)
+	prior := c.run*1000 + float64(standardDwell)
+	if c.turn {
+		prior = turnPrior
+	}
+	if c.start {
+		// What counts from where a trip begins is the way after the departure.
+		if at := l.m.departures(int(line), from.site, from.at+boardLeast, 1); len(at) > 0 && at[0] <= from.at+boardMost {
+			ms -= at[0] - from.at - standardDwell
+		}
+		if ms <= 0 {
+			return
+		}
+	}
+	l.legs.Edit(legKey{line, from.site, to.site}).learn(float64(ms), prior, to.at)
+	if c.turn {
+		l.learnLead(line, to)
+	}
+	if !c.turn && !c.start {
+		st := l.state.Edit(line)
+		off := max(-30_000, min(30_000, float64(ms)-prior))
+		st.extra += (off - st.extra) / 50
+	}
+}
+
+// turnPrior is the first guess at how long a train stands where it turns back, ms.
+const turnPrior = 4 * 60_000
+
+// legTime is how long a train is expected to take from arriving at a call to
+// arriving at the next, and how much of it standing, in ms.
+func (l *Lines) legTime(line int16, at place) (total, dwell int64) {
+	c := l.m.call(at)
+	expect := c.run*1000 + float64(standardDwell) + l.state.Peek(line).extra
+	if c.turn {
+		expect = turnPrior
+	}
+	if g := l.legs.Peek(legKey{line, c.site, l.m.call(l.m.next(at)).site}); g != nil && g.n > 0 {
+		expect = g.expect()
+	}
+	expect = max(expect, 1000)
+	if c.turn {
+		return int64(expect), int64(expect)
+	}
+	// Sensors tell arrivals only: what a train takes longer than the timetable's
+	// run time is taken to be its stop, within what is usual for a stop.
+	stand := max(dwellLeast, min(dwellMost, expect-c.run*1000))
+	return int64(expect), int64(min(stand, expect/2))
+}
+
+// How long a train is believed to stand at a stop on its way, in ms.
+const (
+	dwellLeast = 10_000
+	dwellMost  = 45_000
+)
+
+// predict says what is to be told of a train.
+func (l *Lines) predict(st *lineState, k trainKey, f *fix, late int64) told {
+	t := told{
+		place: f.place, site: f.site, status: f.status, at: f.at, depart: f.at,
+		next: -1, delay: int32(f.delay() / 1000), late: late, is: true,
+	}
+	if f.status != inService {
+		return t
+	}
+	c := l.m.call(f.place)
+	next := l.m.next(f.place)
+	total, dwell := l.legTime(k.line, f.place)
+	t.next, t.depart, t.due = int32(next.call), f.at+dwell, f.at+total
+	switch {
+	case f.seen > f.at && !c.turn:
+		// It was reported again, mended perhaps: it leaves soon, not long ago.
+		if wait := f.seen + int64(standardDwell) - t.depart; wait > 0 {
+			t.depart, t.due = t.depart+wait, t.due+wait
+		}
+	case c.turn:
+		l.predictTurn(st, k, f, &t)
+	case c.start:
+		// It leaves by the timetable, if it is there in time to do so.
+		if at := l.m.departures(int(k.line), f.site, f.at+boardLeast, 1); len(at) > 0 && at[0] <= f.at+boardMost {
+			t.due += at[0] - t.depart
+			t.depart = at[0]
+		}
+	}
+	// Overdue: it is later already, by whole minutes.
+	if over := st.now - t.due; over >= 60_000 && !c.turn {
+		t.delay += int32(over / 60_000 * 60)
+	}
+	return t
+}
+
+// headway is the timetable's, in seconds.
+func (m *Map) headway(li int, dir cta.Direction, at int64) int32 {
+	return int32(m.timetable.Headway(m.lines[li].id, dir, time.UnixMilli(at)) / time.Second)
+}

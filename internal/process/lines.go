@@ -1,0 +1,422 @@
+package process
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ell/internal/cta"
+	"ell/internal/event"
+)
+
+// How time is dealt with on a line, all in ms of event time.
+const (
+	// lineGrace is how far out of order arrivals may come and still be put in
+	// order: what is learned of an arrival waits that long.
+	lineGrace = 5 * 60_000
+	// evalEvery is how often a line is looked at as a whole.
+	evalEvery = 10_000
+	// aheadMost is how far arrivals may take a line's time beyond the city's
+	// clock, so that one sensor with a wrong clock does not age everything else.
+	aheadMost = 10 * 60_000
+	// outKeep is how long a train that went out of service is still shown.
+	outKeep = 5 * 60_000
+	// silentMost is how long past its due time a train is believed to exist.
+	silentMost = 60 * 60_000
+	// futureMost is how far ahead of the city's clock a train's last arrival may
+	// be before the train is given up as wrong.
+	futureMost = 6 * 60 * 60_000
+)
+
+const (
+	maxPending = 8    // arrivals of one train waiting for lineGrace to pass
+	maxTrains  = 1000 // of one line
+)
+
+type trainKey struct {
+	line int16
+	id   string
+}
+
+// train is what is known of one train: where it was for sure, the newer
+// arrivals in order of event time, and what was last told of it.
+type train struct {
+	base    fix
+	pending [maxPending]sighting
+	n       int8 // of pending
+	late    int64
+	told    told
+}
+
+// told is what stands on trains.v1 about a train, but for its source.
+type told struct {
+	place           place
+	site            int16
+	next            int32
+	status          uint8
+	at, depart, due int64
+	delay           int32
+	late            int64
+	is              bool // anything was told at all
+}
+
+// Lines owns everything that is per line: where its trains are, when they are
+// due next, and how the line runs. It reads arrivals.by_line and writes
+// trains.v1 and lines.v1.
+//
+// Order is event time. An arrival older than the newest of its train counts as
+// late and never moves the train back; if it is not older than lineGrace, what
+// is learned from it comes out as if it had been in order. Time moves with the
+// city's clock, and with arrivals where there is none.
+//
+// Times to come are learned from arrivals alone: for each leg how long trains
+// take from arriving at one stop to arriving at the next, with the timetable's
+// run time as the first guess. Trains that turned back leave by the timetable.
+type Lines struct {
+	dec    *event.Decoder
+	enc    *event.Encoder
+	m      *Map
+	trains string // topic
+	lines  string // topic
+	mine   []int  // lines of this task
+
+	state   *Table[int16, lineState]
+	train   *Table[trainKey, train]
+	legs    *Table[legKey, leg]
+	visits  *Table[visitKey, visit]
+	arena   arena
+	src     sources
+	arr     event.Arrival
+	work    []due
+	ids     []trainKey
+	visited []visit
+}
+
+// due is one pending arrival whose time to be settled has come.
+type due struct {
+	at  int64
+	key trainKey
+}
+
+// NewLines returns the reducer of the task that reads the given partition of
+// arrivals.by_line.
+func NewLines(dec *event.Decoder, enc *event.Encoder, names event.Names, m *Map, partition int32) *Lines {
+	l := &Lines{
+		dec: dec, enc: enc, m: m, trains: names.Trains(), lines: names.Lines(),
+		state: NewTable[int16, lineState](), train: NewTable[trainKey, train](),
+		legs: NewTable[legKey, leg](), visits: NewTable[visitKey, visit](),
+	}
+	for i := range m.lines {
+		if event.LinePartition(m.lines[i].id) == partition {
+			l.mine = append(l.mine, i)
+			l.state.Set(int16(i), lineState{})
+		}
+	}
+	l.state.Commit() // nothing is known, nothing to write
+	return l
+}
+
+// LinesOwner says which partition of arrivals.by_line a changelog key belongs
+// to. Keys are "<kind>/<line>" and "<kind>/<line>/...". ok is false for a key
+// that has no line.
+func LinesOwner(key []byte) (partition int32, ok bool) {
+	_, rest, found := strings.Cut(string(key), "/")
+	line, _, _ := strings.Cut(rest, "/")
+	if !found || line == "" {
+		return 0, false
+	}
+	return event.LinePartition(line), true
+}
+
+// Process takes an arrival, or a record of the city's clock.
+func (l *Lines) Process(r *event.Record, _ Output) error {
+	if isTick(r.Headers) {
+		return l.takeTick(r)
+	}
+	if err := l.dec.Arrival(r, &l.arr); err != nil {
+		return err // it names the record
+	}
+	return l.takeArrival(r, &l.arr)
+}
+
+func (l *Lines) takeTick(r *event.Record) error {
+	var c event.Clock
+	if err := l.dec.Clock(r, &c); err != nil {
+		return err // it names the record
+	}
+	if err := checkTime(c.CityTime); err != nil {
+		return err
+	}
+	src := l.src.of(r)
+	for _, li := range l.mine {
+		st := l.state.Edit(int16(li))
+		st.clock = max(st.clock, c.CityTime)
+		st.src = src
+		l.advance(li, st.clock)
+	}
+	return nil
+}
+
+func (l *Lines) takeArrival(r *event.Record, a *event.Arrival) error {
+	li, s, err := l.read(a)
+	if err != nil {
+		return err
+	}
+	k := trainKey{int16(li), a.TrainID}
+	isNew := l.train.Peek(k) == nil
+	if isNew && l.countTrains(li) >= maxTrains {
+		return poisonf("train %.40q: line %s has %d trains already", a.TrainID, a.Line, maxTrains)
+	}
+	st := l.state.Edit(int16(li))
+	s.src = l.src.of(r)
+	st.src = s.src
+	if isNew && s.at < st.now-silentMost {
+		st.late++ // so old that the train may have been given up since
+		return nil
+	}
+	t := l.train.Edit(k)
+	if l.insert(t, &s) {
+		t.late++
+		st.late++
+	}
+	if t.n == maxPending {
+		l.settleOne(k)
+	}
+	now := s.at
+	if st.clock > 0 {
+		now = min(now, st.clock+aheadMost)
+	}
+	l.advance(li, now)
+	return nil
+}
+
+// read checks an arrival against the network.
+func (l *Lines) read(a *event.Arrival) (li int, s sighting, err error) {
+	li, ok := l.m.byLine[a.Line]
+	if !ok || !slices.Contains(l.mine, li) {
+		return 0, s, poisonf("arrival of train %.40q on line %.40q, which is not of this partition", a.TrainID, a.Line)
+	}
+	if a.TrainID == "" || len(a.TrainID) > maxID || strings.Contains(a.TrainID, "/") {
+		return 0, s, poisonf("arrival on line %s: train id %.40q is empty, too long or holds a slash", a.Line, a.TrainID)
+	}
+	if err := checkTime(a.Timestamp); err != nil {
+		return 0, s, fmt.Errorf("arrival of train %s: %w", a.TrainID, err)
+	}
+	status, ok := statusOf(a.TrainStatus)
+	if !ok {
+		return 0, s, poisonf("arrival of train %s: unknown status %.40q", a.TrainID, a.TrainStatus)
+	}
+	info := &l.m.lines[li]
+	at, ok := siteOf(info, a.StationID, a.Direction)
+	if !ok {
+		return 0, s, poisonf("arrival of train %s: the %s line does not call at station %d in direction %.10q", a.TrainID, a.Line, a.StationID, a.Direction)
+	}
+	s = sighting{at: a.Timestamp, site: at, hint: none, prev: none, status: status}
+	if p, ok := l.m.byPattern[a.Pattern]; ok && l.m.patterns[p].line == li {
+		s.hint = int16(p)
+	}
+	if prev, ok := siteOf(info, a.PrevStationID, a.PrevDirection); ok {
+		s.prev = prev
+	}
+	return li, s, nil
+}
+
+func siteOf(l *lineInfo, station int32, direction string) (int16, bool) {
+	k := siteKey{station: station}
+	switch direction {
+	case "a":
+		k.dir = cta.A
+	case "b":
+		k.dir = cta.B
+	default:
+		return 0, false
+	}
+	i, ok := l.bySite[k]
+	return i, ok
+}
+
+// insert puts a sighting in its place among the pending ones and says whether
+// it came late. One that was there already is dropped.
+func (l *Lines) insert(t *train, s *sighting) (late bool) {
+	if t.base.known() && s.at <= t.base.seen {
+		// Settled time. The newest sighting again is a duplicate; all else is late.
+		return s.at != t.base.seen || s.site != t.base.site
+	}
+	i := int(t.n)
+	for ; i > 0 && s.before(&t.pending[i-1]); i-- {
+	}
+	if i > 0 && s.same(&t.pending[i-1]) {
+		return false
+	}
+	late = t.n > 0 && s.at < t.pending[t.n-1].at
+	copy(t.pending[i+1:t.n+1], t.pending[i:t.n])
+	t.pending[i] = *s
+	t.n++
+	return late
+}
+
+func (l *Lines) countTrains(li int) (n int) {
+	for k := range l.train.All() {
+		if int(k.line) == li {
+			n++
+		}
+	}
+	return n
+}
+
+// advance moves a line's time and, every evalEvery, looks at the whole line.
+func (l *Lines) advance(li int, now int64) {
+	st := l.state.Edit(int16(li))
+	st.now = max(st.now, now)
+	if st.now < st.evalAt+evalEvery {
+		return
+	}
+	st.evalAt = st.now
+	l.settle(li, st.now-lineGrace)
+	l.refresh(li)
+	l.evaluate(li)
+}
+
+// settle learns from every pending arrival of a line up to a time, in the
+// order of their times.
+func (l *Lines) settle(li int, until int64) {
+	l.work = l.work[:0]
+	for k, t := range l.train.All() {
+		if int(k.line) != li {
+			continue
+		}
+		for i := range t.n {
+			if at := t.pending[i].at; at <= until {
+				l.work = append(l.work, due{at, k})
+			}
+		}
+	}
+	slices.SortFunc(l.work, func(a, b due) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.key.id, b.key.id))
+	})
+	for _, w := range l.work {
+		l.settleOne(w.key)
+	}
+}
+
+// settleOne makes the oldest pending arrival of a train part of what is known for sure.
+func (l *Lines) settleOne(k trainKey) {
+	t := l.train.Edit(k)
+	s := t.pending[0]
+	t.n--
+	copy(t.pending[:], t.pending[1:t.n+1])
+	t.pending[t.n] = sighting{}
+	next, mv := l.m.step(&l.m.lines[k.line], t.base, &s)
+	l.learn(k, &t.base, &next, mv)
+	t.base = next
+}
+
+// view is where a train is by everything known, pending arrivals included.
+func (l *Lines) view(k trainKey, t *train) fix {
+	f := t.base
+	for i := range t.n {
+		f, _ = l.m.step(&l.m.lines[k.line], f, &t.pending[i])
+	}
+	return f
+}
+
+// refresh looks at every train of a line: those long gone are forgotten, and
+// what is told of the others is brought up to date if it changed enough.
+func (l *Lines) refresh(li int) {
+	st := l.state.Peek(int16(li))
+	l.ids = l.ids[:0]
+	for k, t := range l.train.All() {
+		if int(k.line) == li && (l.gone(st, k, t) || l.stale(st, k, t)) {
+			l.ids = append(l.ids, k)
+		}
+	}
+	slices.SortFunc(l.ids, func(a, b trainKey) int { return strings.Compare(a.id, b.id) })
+	for _, k := range l.ids {
+		if l.gone(st, k, l.train.Peek(k)) {
+			l.train.Delete(k)
+		} else {
+			l.train.Edit(k) // Flush tells what is new
+		}
+	}
+}
+
+// gone says whether a train is to be forgotten.
+func (l *Lines) gone(st *lineState, k trainKey, t *train) bool {
+	f := l.view(k, t)
+	if f.status == outOfService && st.now >= f.seen+outKeep {
+		return true
+	}
+	if st.clock > 0 && f.seen > st.clock+futureMost {
+		return true
+	}
+	return st.now >= max(f.seen, t.told.due)+silentMost
+}
+
+// stale says whether what was told of a train is no longer good.
+func (l *Lines) stale(st *lineState, k trainKey, t *train) bool {
+	f := l.view(k, t)
+	now := l.predict(st, k, &f, t.late)
+	was := t.told
+	const slack = 5_000
+	if d := now.due - was.due; d >= -slack && d <= slack {
+		now.due, now.depart = was.due, was.depart
+	}
+	return now != was
+}
+
+// Flush tells of every train and line that changed and writes the state.
+func (l *Lines) Flush(out Output) error {
+	for k, t := range l.train.Dirty() {
+		if t == nil {
+			out.Emit(l.trains, byKey, l.arena.close(l.enc.AppendTrainKey(l.arena.open(), k.id)), nil)
+			continue
+		}
+		f := l.view(k, t)
+		now := l.predict(l.state.Peek(k.line), k, &f, t.late)
+		if now == t.told {
+			continue
+		}
+		t.told = now
+		l.tellTrain(k, &f, now, out)
+	}
+	for li, st := range l.state.Dirty() {
+		if st != nil && st.news {
+			st.news = false
+			l.tellLine(int(li), st, out)
+		}
+	}
+	l.writeState(out)
+	return nil
+}
+
+func (l *Lines) tellTrain(k trainKey, f *fix, now told, out Output) {
+	s := &l.m.lines[k.line].sites[f.site]
+	e := event.Train{
+		TrainID: k.id, Line: l.m.lines[k.line].id, Pattern: l.m.patterns[f.place.pattern].id,
+		Call: int32(f.place.call), StationID: s.station, Direction: s.dir.String(),
+		Status: statusWords[f.status], ArrivedAt: now.at, DepartAt: now.depart,
+		NextCall: now.next, DueAt: now.due, DelayS: now.delay, Late: now.late, Source: f.src,
+	}
+	out.Emit(l.trains, byKey,
+		l.arena.close(l.enc.AppendTrainKey(l.arena.open(), k.id)),
+		l.arena.close(l.enc.AppendTrain(l.arena.open(), &e)))
+}
+
+// Commit keeps everything taken so far.
+func (l *Lines) Commit() {
+	l.state.Commit()
+	l.train.Commit()
+	l.legs.Commit()
+	l.visits.Commit()
+	l.arena.reset()
+}
+
+// Rewind forgets everything taken since the last Commit.
+func (l *Lines) Rewind() {
+	l.state.Rewind()
+	l.train.Rewind()
+	l.legs.Rewind()
+	l.visits.Rewind()
+	l.arena.reset()
+}

@@ -1,0 +1,416 @@
+package process
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ell/internal/cta"
+	"ell/internal/event"
+)
+
+// Thresholds of the line status words. Where there are two, the first brings a
+// word and the second keeps it. Times in ms unless they say otherwise.
+const (
+	heldEnter, heldStay = 4 * 60_000, 90_000 // a train past its due time
+	lateEnter, lateStay = 300, 240           // seconds behind the timetable: 5 min is late
+	slowEnter, slowStay = 4 * 60_000, 150_000
+
+	waitRatioEnter, waitRatioStay = 1.6, 1.35 // observed to scheduled headway
+	waitExtraEnter, waitExtraStay = 180, 120  // seconds beyond the schedule
+	gapRatio, gapLeast            = 2.5, 600  // one gap: times the schedule, and seconds
+
+	unseenLeast  = 20 * 60_000 // without any train, though scheduled
+	slowMemory   = 30 * 60_000 // leg times older than this say nothing about now
+	runsOnFor    = 10 * 60_000 // a train seen so recently runs, whatever the timetable says
+	worseAfter   = 45_000      // how long a worse word must hold before it is told
+	betterAfter  = 3 * 60_000  // and a better one
+	reasonLength = 400         // bytes
+)
+
+// words in the order of event's constants, worst first.
+var words = [...]string{
+	event.StatusDelays, event.StatusLongWaits, event.StatusSlow,
+	event.StatusGood, event.StatusNotScheduled, event.StatusNoService,
+}
+
+const (
+	wordDelays int8 = iota
+	wordLongWaits
+	wordSlow
+	wordGood
+	wordNotScheduled
+	wordNoService
+)
+
+// lineState is what is known of one line as a whole.
+type lineState struct {
+	now    int64 // event time has come this far
+	clock  int64 // the city's clock, as far as it was forwarded
+	evalAt int64 // when the line was last looked at
+	late   int64
+	since  int64   // when scheduled service began, 0 while there is none
+	seen   int64   // the newest arrival of any train, at the last look
+	extra  float64 // what legs take beyond the timetable, ms, a slow mean
+	gaps   [2]gapRing
+
+	word   int8 // told
+	wish   int8 // what the line looks like since wishAt
+	wishAt int64
+	told   lineTold
+	news   bool // told changed and was not emitted yet
+	src    event.Source
+}
+
+// lineTold is what stands on lines.v1, but for its time and source.
+type lineTold struct {
+	is        bool
+	word      int8
+	reason    string
+	trains    int32
+	observed  [2]int32
+	scheduled [2]int32
+	late      int64
+}
+
+// look is one look at a line: what speaks for each word.
+type look struct {
+	trains  int
+	running int // in service and seen lately
+	seen    int64
+	sched   [2]int32
+	median  [2]int32
+	delays  string // the sentence, "" if there is no reason for the word
+	waits   string
+	slow    string
+}
+
+// evaluate decides the words of a line at its time.
+func (l *Lines) evaluate(li int) {
+	st := l.state.Edit(int16(li))
+	k := l.look(li, st)
+	st.seen = max(st.seen, k.seen)
+	scheduled := k.sched[0] > 0 || k.sched[1] > 0
+	switch {
+	case !scheduled:
+		st.since = 0
+	case st.since == 0:
+		st.since = st.now
+	}
+	word, reason := l.word(li, st, &k, scheduled)
+	l.wishFor(st, word)
+	if st.word == word {
+		st.told.reason = clipText(reason)
+	}
+	now := lineTold{
+		is: true, word: st.word, reason: st.told.reason, trains: int32(k.trains),
+		observed: k.median, scheduled: k.sched, late: st.late,
+	}
+	if now != st.told {
+		st.told, st.news = now, true
+	}
+}
+
+// wishFor changes the word told once another has held long enough, the longer
+// for good news; the first word is told at once.
+func (l *Lines) wishFor(st *lineState, word int8) {
+	if !st.told.is {
+		st.word, st.wish, st.wishAt = word, word, st.now
+		return
+	}
+	if word != st.wish {
+		st.wish, st.wishAt = word, st.now
+	}
+	if word == st.word {
+		return
+	}
+	hold := int64(betterAfter)
+	if rank(word) < rank(st.word) {
+		hold = worseAfter
+	}
+	if st.now-st.wishAt >= hold {
+		st.word = word
+	}
+}
+
+// rank orders words for hysteresis: no service at all is as bad as can be, no
+// service scheduled as good.
+func rank(word int8) int {
+	switch word {
+	case wordNoService:
+		return -1
+	case wordNotScheduled:
+		return int(wordGood)
+	}
+	return int(word)
+}
+
+// word finds the worst word that something speaks for.
+func (l *Lines) word(li int, st *lineState, k *look, scheduled bool) (word int8, reason string) {
+	name := l.m.lines[li].name
+	if !scheduled && k.running == 0 {
+		return wordNotScheduled, fmt.Sprintf("The %s does not run at this time.", name)
+	}
+	if scheduled {
+		longest := int64(max(k.sched[0], k.sched[1])) * 1000
+		if quiet := st.now - max(st.since, st.seen); quiet > max(unseenLeast, 3*longest) {
+			return wordNoService, fmt.Sprintf("No %s train has been seen for %d minutes.", name, quiet/60_000)
+		}
+	}
+	switch {
+	case k.delays != "":
+		return wordDelays, k.delays
+	case k.waits != "":
+		return wordLongWaits, k.waits
+	case k.slow != "":
+		return wordSlow, k.slow
+	}
+	return wordGood, ""
+}
+
+// look gathers what speaks for each word.
+func (l *Lines) look(li int, st *lineState) look {
+	var k look
+	k.delays = l.lookTrains(li, st, &k)
+	for _, d := range [...]cta.Direction{cta.A, cta.B} {
+		k.sched[d] = l.m.headway(li, d, st.now)
+		k.median[d] = st.gaps[d].median(max(st.now-gapMemory, st.since))
+	}
+	k.waits = l.lookWaits(li, st, &k)
+	k.slow = l.lookSlow(li, st)
+	return k
+}
+
+// lookTrains counts the trains in service and finds those that stand or run late.
+func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
+	held, late := int64(heldEnter), int32(lateEnter)
+	if st.word == wordDelays {
+		held, late = heldStay, lateStay
+	}
+	l.seenNow(li)
+	var worst, broken fix
+	var worstOver int64
+	var worstLate int32
+	var lateAt fix
+	var standing, lates, brokens int
+	l.ids = l.ids[:0]
+	for key := range l.train.All() {
+		if int(key.line) == li {
+			l.ids = append(l.ids, key)
+		}
+	}
+	slices.SortFunc(l.ids, func(a, b trainKey) int { return strings.Compare(a.id, b.id) })
+	for _, key := range l.ids {
+		t := l.train.Peek(key)
+		f := l.view(key, t)
+		k.seen = max(k.seen, min(f.seen, st.now))
+		switch f.status {
+		case brokenDown:
+			brokens++
+			broken = f
+			continue
+		case outOfService:
+			continue
+		}
+		k.trains++
+		if st.now-f.seen < runsOnFor {
+			k.running++
+		}
+		p := l.predict(st, key, &f, 0)
+		if c := l.m.call(f.place); !c.turn && !c.start {
+			if over := st.now - p.due; over >= held {
+				standing++
+				if over > worstOver {
+					worstOver, worst = over, f
+				}
+			}
+		}
+		if p.delay >= late {
+			lates++
+			if p.delay > worstLate {
+				worstLate, lateAt = p.delay, f
+			}
+		}
+	}
+	info := &l.m.lines[li]
+	switch {
+	case brokens > 0:
+		s := &info.sites[broken.site]
+		return fmt.Sprintf("A %s train has broken down at %s.", info.bound(s.dir), s.name)
+	case standing > 0:
+		s := &info.sites[worst.site]
+		text := fmt.Sprintf("A %s train has been held near %s for %d minutes", info.bound(s.dir), s.name, worstOver/60_000)
+		if standing > 1 {
+			text += fmt.Sprintf("; %s more %s", count(standing-1), plural(standing-1, "train is waiting", "trains are waiting"))
+		}
+		return text + "."
+	case lates >= 2 && 10*lates >= k.trains || lates > 0 && 2*lates >= k.trains:
+		s := &info.sites[lateAt.site]
+		return fmt.Sprintf("%d of %d trains %s 5 minutes late or more; a %s train near %s is %d minutes late.",
+			lates, k.trains, plural(lates, "is", "are"), info.bound(s.dir), s.name, worstLate/60)
+	}
+	return ""
+}
+
+// seenNow fills visited with the newest train at each site of a line, settled
+// or not.
+func (l *Lines) seenNow(li int) {
+	n := len(l.m.lines[li].sites)
+	l.visited = slices.Grow(l.visited[:0], n)[:n]
+	clear(l.visited)
+	for k, v := range l.visits.All() {
+		if int(k.line) == li {
+			l.visited[k.site] = *v
+		}
+	}
+	for k, t := range l.train.All() {
+		if int(k.line) != li {
+			continue
+		}
+		for i := range t.n {
+			if s := &t.pending[i]; s.status == inService && s.at > l.visited[s.site].at {
+				l.visited[s.site] = visit{s.at, k.id}
+			}
+		}
+	}
+}
+
+// lookWaits compares the gaps between trains with the timetable's.
+func (l *Lines) lookWaits(li int, st *lineState, k *look) string {
+	info := &l.m.lines[li]
+	ratio, extra := waitRatioEnter, int32(waitExtraEnter)
+	if st.word == wordLongWaits {
+		ratio, extra = waitRatioStay, waitExtraStay
+	}
+	for _, d := range [...]cta.Direction{cta.A, cta.B} {
+		sched, seen := k.sched[d], k.median[d]
+		if sched > 0 && float64(seen) >= ratio*float64(sched) && seen >= sched+extra {
+			return fmt.Sprintf("%s trains come every %d minutes instead of every %d.",
+				capital(info.bound(d)), minutes(seen), minutes(sched))
+		}
+	}
+	// One long gap: at a place where a train came since service began, none since.
+	var worst int64
+	at := none
+	for i := range info.sites {
+		s, v := &info.sites[i], &l.visited[i]
+		if !s.trunk || v.at == 0 || st.since == 0 || v.at < st.since || k.sched[s.dir] == 0 {
+			continue
+		}
+		open := (st.now - v.at) / 1000
+		if open >= gapLeast && float64(open) >= gapRatio*float64(k.sched[s.dir]) && open > worst {
+			worst, at = open, int16(i)
+		}
+	}
+	if at == none {
+		return ""
+	}
+	s := &info.sites[at]
+	return fmt.Sprintf("No %s train has called at %s for %d minutes.", info.bound(s.dir), s.name, worst/60)
+}
+
+// lookSlow finds the stretch of a pattern on which trains lose the most time
+// against the timetable.
+func (l *Lines) lookSlow(li int, st *lineState) string {
+	limit := float64(slowEnter)
+	if st.word == wordSlow {
+		limit = slowStay
+	}
+	var most float64
+	var from, to int16
+	for pi := range l.m.patterns {
+		if l.m.patterns[pi].line != li {
+			continue
+		}
+		if lost, a, b := l.slowest(int16(pi), st); lost > most {
+			most, from, to = lost, a, b
+		}
+	}
+	if most < limit {
+		return ""
+	}
+	info := &l.m.lines[li]
+	a, b := &info.sites[from], &info.sites[to]
+	return fmt.Sprintf("%s trains take %d minutes longer than scheduled between %s and %s.",
+		capital(info.bound(a.dir)), int(most/60_000), a.name, b.name)
+}
+
+// slowest is the stretch with the largest sum of lost time, in ms, of a pattern.
+func (l *Lines) slowest(pi int16, st *lineState) (lost float64, from, to int16) {
+	calls := l.m.patterns[pi].calls
+	line := int16(l.m.patterns[pi].line)
+	var sum float64
+	var start int16
+	for i := range calls {
+		c, next := &calls[i], &calls[(i+1)%len(calls)]
+		if c.turn || c.start {
+			sum = 0
+			continue
+		}
+		g := l.legs.Peek(legKey{line, c.site, next.site})
+		var over float64
+		if g != nil && g.recent() > 0 && g.lastAt > st.now-slowMemory {
+			over = g.recent() - c.run*1000 - float64(standardDwell)
+		}
+		if sum <= 0 {
+			sum, start = 0, c.site
+		}
+		if sum += over; sum > lost {
+			lost, from, to = sum, start, next.site
+		}
+	}
+	return lost, from, to
+}
+
+func (l *Lines) tellLine(li int, st *lineState, out Output) {
+	e := event.LineStatus{
+		Line: l.m.lines[li].id, Status: words[st.told.word], Reason: st.told.reason,
+		Trains: st.told.trains, UpdatedAt: st.evalAt, Late: st.told.late, Source: st.src,
+		Headways: []event.Headway{
+			{Direction: "a", Observed: st.told.observed[0], Scheduled: st.told.scheduled[0]},
+			{Direction: "b", Observed: st.told.observed[1], Scheduled: st.told.scheduled[1]},
+		},
+	}
+	out.Emit(l.lines, byKey,
+		l.arena.close(l.enc.AppendLineKey(l.arena.open(), e.Line)),
+		l.arena.close(l.enc.AppendLine(l.arena.open(), &e)))
+}
+
+// bound says where a direction goes, as riders say it: "Howard-bound".
+func (l *lineInfo) bound(d cta.Direction) string {
+	to := l.toward[d]
+	if to == "" || strings.HasSuffix(to, "bound") {
+		return to
+	}
+	return to + "-bound"
+}
+
+func capital(s string) string {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return s
+	}
+	return string(s[0]-'a'+'A') + s[1:]
+}
+
+func minutes(seconds int32) int32 { return max(1, (seconds+30)/60) }
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return one
+	}
+	return more
+}
+
+func count(n int) string {
+	if n < 10 {
+		return [...]string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}[n]
+	}
+	return fmt.Sprint(n)
+}
+
+func clipText(s string) string {
+	if len(s) > reasonLength {
+		return strings.ToValidUTF8(s[:reasonLength], "")
+	}
+	return s
+}

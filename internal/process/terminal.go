@@ -1,0 +1,107 @@
+package process
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"ell/internal/cta"
+)
+
+// At a terminal a train is seen twice: where it ends its trip, and, when it
+// draws up for the next, in the other direction. Which trip it takes nobody
+// tells; trains are taken to leave in the order in which they came, each by the
+// next departure of the timetable that it can make.
+const (
+	boardLeast = 10_000      // a train that drew up leaves no sooner, ms
+	boardMost  = 5 * 60_000  // nor later, by the timetable, ms
+	turnLeast  = 60_000      // from the end of a trip to drawing up for the next, ms
+	turnMost   = 40 * 60_000 // and no longer than this, ms
+	leadPrior  = 60_000      // first guess at how long before it leaves a train draws up, ms
+)
+
+// departures are the next n departures of the timetable from a site, at or
+// after a time, in ms.
+func (m *Map) departures(li int, site int16, after int64, n int) []int64 {
+	var out []int64
+	t := time.UnixMilli(after)
+	for day, i := cta.ServiceDayOf(t), 0; i < 2; day, i = day.Next(), i+1 {
+		trips := m.timetable.DeparturesOn(day)
+		first := day.Minute(t)
+		for _, trip := range trips[sort.Search(len(trips), func(i int) bool { return trips[i].Minute >= first }):] {
+			p := &m.patterns[trip.Pattern]
+			if p.line != li || p.calls[trip.Call].site != site {
+				continue
+			}
+			if out = append(out, day.Time(trip.Minute).UnixMilli()); len(out) == n {
+				return out
+			}
+		}
+		t = day.End
+	}
+	return out
+}
+
+// leadKey is where the time between drawing up and leaving is kept: the "leg"
+// from a site to itself.
+func leadKey(line, site int16) legKey { return legKey{line, site, site} }
+
+// learnLead takes a train into account that drew up for a trip.
+func (l *Lines) learnLead(line int16, f *fix) {
+	at := l.m.departures(int(line), f.site, f.at, 1)
+	if len(at) == 0 || at[0]-f.at > boardMost {
+		return
+	}
+	l.legs.Edit(leadKey(line, f.site)).learn(float64(at[0]-f.at), leadPrior, f.at)
+}
+
+// predictTurn says when a train that ended its trip will draw up for the next.
+func (l *Lines) predictTurn(st *lineState, k trainKey, f *fix, t *told) {
+	lead := float64(leadPrior)
+	start := l.m.call(l.m.next(f.place)).site
+	if g := l.legs.Peek(leadKey(k.line, start)); g != nil && g.n > 0 {
+		lead = g.expect()
+	}
+	waiting := l.waitingAt(k, f)
+	ready := f.at + turnLeast
+	// Trips whose train should have drawn up by now have theirs.
+	after := max(st.now, waiting[0].at+turnLeast) + int64(lead)
+	for _, at := range l.m.departures(int(k.line), start, after, len(waiting)+8) {
+		first := waiting[0]
+		if at-int64(lead) < first.at+turnLeast {
+			continue // it cannot make that trip; a fresh train runs it
+		}
+		if first.key == k {
+			if due := at - int64(lead); due >= ready && due <= f.at+turnMost {
+				t.depart, t.due = due, due
+			}
+			return
+		}
+		waiting = waiting[1:]
+	}
+}
+
+// waitingAt lists the trains of a line that wait at a terminal, the first to
+// have come there first. The train of k at f is one of them.
+func (l *Lines) waitingAt(k trainKey, f *fix) []due {
+	out := l.work[:0]
+	for key, t := range l.train.All() {
+		if key.line != k.line {
+			continue
+		}
+		if key == k {
+			out = append(out, due{f.at, k})
+			continue
+		}
+		if g := l.view(key, t); g.site == f.site && g.status == inService && l.m.call(g.place).turn {
+			out = append(out, due{g.at, key})
+		}
+	}
+	slices.SortFunc(out, func(a, b due) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.key.id, b.key.id))
+	})
+	l.work = out
+	return out
+}
