@@ -11,6 +11,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// reserved is how keys of a changelog begin that are not the reducers'. (As
+// Confluent framing it would be schema id 1,701,604,398.)
+var reserved = []byte("\x00ell.")
+
 // Reserved keys of a changelog. The origin is the first record of every
 // partition and is written once: if it is gone, so may be state behind it. A
 // barrier is written whenever tasks of the partition change hands: everything
@@ -65,12 +69,11 @@ func (s *session) restore(ctx context.Context, job restoreJob) (res *restoreResu
 
 // logPart is one changelog partition being read.
 type logPart struct {
-	tasks    map[Task]*task
-	barrier  int64 // offset of our barrier
-	origin   bool  // the origin record was seen
-	fresh    bool  // the partition was empty and the origin is ours
-	done     bool
-	position int64
+	tasks   map[Task]*task
+	barrier int64 // offset of our barrier
+	origin  bool  // the origin record was seen
+	fresh   bool  // the partition was empty and the origin is ours
+	done    bool
 }
 
 // readState reads the changelog partitions of tasks up to a barrier written
@@ -218,17 +221,15 @@ func waiting(parts map[int32]*logPart) (ps []int32) {
 
 // restoreRecord hands one changelog record to the reducer it belongs to.
 func (s *session) restoreRecord(lp *logPart, r *kgo.Record) error {
-	lp.position = r.Offset + 1
-	if bytes.HasPrefix(r.Key, []byte{0}) {
+	if bytes.HasPrefix(r.Key, reserved) {
 		switch string(r.Key) {
 		case originKey:
 			lp.origin = true
-			return nil
 		case barrierKey:
 			// A later one serves as well: ours may be compacted away.
 			lp.done = r.Offset >= lp.barrier
-			return nil
 		}
+		return nil
 	}
 	var t *task
 	if s.cfg.Stage.Owner != nil {

@@ -351,7 +351,10 @@ func (s *session) check(fetches kgo.Fetches) error {
 		case errors.Is(err, kgo.ErrClientClosed):
 			first = errors.Join(first, err)
 		case errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.UnreleasedInstanceID), refused(err):
-			first = errors.Join(first, fmt.Errorf("read %s-%d: %w", topic, partition, err))
+			if !errors.As(err, &group) {
+				err = fmt.Errorf("read %s-%d: %w", topic, partition, err)
+			}
+			first = errors.Join(first, err)
 		case errors.As(err, &group):
 			s.log.Warn("the group lost us, joining again", "err", err)
 		default:
