@@ -32,6 +32,7 @@ type settings struct {
 	RegistryAddr string `help:"Where the embedded schema registry listens." default:"127.0.0.1:8081" placeholder:"ADDR" group:"Listeners"`
 	GatewayAddr  string `help:"Where the REST Proxy listens." default:"127.0.0.1:8082" placeholder:"ADDR" group:"Listeners"`
 	MetricsAddr  string `help:"Where roles other than serve answer /metrics and /healthz; none: nowhere." placeholder:"ADDR" group:"Listeners"`
+	DebugAddr    string `help:"Where Go's profiles are served; none: nowhere." placeholder:"ADDR" group:"Listeners"`
 	Control      string `help:"Who may change speed and pause on the website: on, off, or auto (on if it listens on loopback)." default:"auto" placeholder:"WHO" group:"Listeners"`
 	Hosts        string `help:"Further host names the website answers to, with commas between." placeholder:"NAMES" group:"Listeners"`
 	MaxViewers   string `help:"Most viewers at once." default:"20000" placeholder:"N" group:"Listeners"`

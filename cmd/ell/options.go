@@ -57,6 +57,9 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 	if s.MetricsAddr != "" {
 		o.MetricsAddr = f.addr("metrics-addr", s.MetricsAddr)
 	}
+	if s.DebugAddr != "" {
+		o.DebugAddr = f.addr("debug-addr", s.DebugAddr)
+	}
 	f.oneOf("log-format", s.LogFmt, "text", "json")
 	if err := o.LogLevel.UnmarshalText([]byte(s.Log)); err != nil {
 		f.add("log", "%q is none of debug, info, warn, error", s.Log)

@@ -27,6 +27,7 @@ type Options struct {
 	Incidents string    // off, light, normal, heavy
 
 	HTTPAddr, KafkaAddr, RegistryAddr, GatewayAddr string // where to listen
+	DebugAddr                                      string // profiles; "": none
 	MetricsAddr                                    string // of roles without a website; "": none
 
 	Control    bool     // viewers may change speed and pause

@@ -119,7 +119,6 @@ func (p *platform) meter(s *site, beside parts) error {
 			counter("ell_city_events_total", "Arrivals and entries put on the log.", nil, func() float64 { return float64(c.sim.Stats().Events) }),
 			counter("ell_city_transactions_total", "Transactions of the city.", nil, func() float64 { return float64(c.sim.Stats().Transactions) }),
 			counter("ell_city_behind_seconds_total", "Wall time by which the city fell behind its speed.", nil, func() float64 { return c.sim.Stats().Behind }),
-			gauge("ell_city_time_seconds", "The city's time, seconds since 1970.", nil, func() float64 { return float64(c.sim.Stats().Clock.CityTime) / 1000 }),
 			gauge("ell_weather_spooled", "Weather readings that wait for the REST Proxy.", nil, func() float64 { return float64(c.device.Stats().Spooled) }),
 			counter("ell_weather_dropped_total", "Weather readings given up because the spool was full.", nil, func() float64 { return float64(c.device.Stats().Dropped) }))
 	}

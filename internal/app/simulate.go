@@ -54,8 +54,8 @@ func (p *platform) newCity(ctx context.Context) (*city, error) {
 	c.sim, err = simulate.New(simulate.Config{
 		Network: p.net, Names: p.Names, Encoder: p.enc, Resolver: p.registry, Kafka: p.kafka,
 		TransactionalID: p.transactionalID("city"), Sole: p.boot > 0,
-		City:            sim.Options{Seed: p.Seed, Start: p.Start.UnixMilli(), Incidents: p.Incidents},
-		Speed:           p.Speed, SpeedSet: p.SpeedSet,
+		City:  sim.Options{Seed: p.Seed, Start: p.Start.UnixMilli(), Incidents: p.Incidents},
+		Speed: p.Speed, SpeedSet: p.SpeedSet,
 		Device: c, WeatherAfter: after, Log: p.log("simulate"),
 	})
 	return c, err

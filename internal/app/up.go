@@ -119,6 +119,7 @@ func (w *whole) run(ctx context.Context) error {
 			return nil
 		})
 	}
+	g.Go(func() error { return profiles(ctx, w.DebugAddr) })
 	g.Go(func() error {
 		select {
 		case <-w.parts.city.sim.Ready():

@@ -165,13 +165,14 @@ func ClusterRetention() Retention {
 	}
 }
 
-// EmbeddedRetention bounds the one-process mode by size: with 144 stations
-// the sensors take 288 × 256 KiB = 72 MiB of disk at most, and a tenth more for the rest.
+// EmbeddedRetention bounds the one-process mode by size, since the embedded
+// broker keeps some 110 bytes of memory for each batch on its disk, and a quiet topic's
+// batches hold one record: 288 sensors' topics × 96 KiB are 27 MiB of disk and some 15 of memory.
 func EmbeddedRetention() Retention {
 	return Retention{
-		Sensors: 24 * time.Hour, SensorBytes: 256 << 10,
+		Sensors: 24 * time.Hour, SensorBytes: 64 << 10,
 		Derived: 24 * time.Hour, DerivedBytes: 1 << 20,
-		DeadLetters: 7 * 24 * time.Hour, SegmentBytes: 64 << 10,
+		DeadLetters: 7 * 24 * time.Hour, SegmentBytes: 32 << 10,
 	}
 }
 

@@ -3,11 +3,13 @@ package process
 import "ell/internal/event"
 
 const (
-	arenaChunk = 64 << 10 // bytes of one chunk
+	arenaFirst = 2 << 10  // bytes of the first chunk; most reducers, one a topic, need no more
+	arenaChunk = 64 << 10 // bytes of the largest
 	arenaRoom  = 1 << 10  // bytes free at the start of each slice handed out
 	arenaKeep  = 64       // chunks kept from one transaction to the next
 	headerRoom = 8        // headers a record may take without a new chunk
-	headerLen  = 1 << 10  // headers of one chunk
+	headerMin  = 16       // headers of the first chunk
+	headerLen  = 1 << 10  // headers of the largest
 )
 
 // arena hands out byte slices and header slices that stay unchanged until
@@ -26,9 +28,12 @@ func (a *arena) open() []byte {
 			return c[len(c):]
 		}
 	}
-	a.chunks = append(a.chunks, make([]byte, 0, arenaChunk))
+	a.chunks = append(a.chunks, make([]byte, 0, grown(len(a.chunks), arenaFirst, arenaChunk)))
 	return a.chunks[a.cur]
 }
+
+// grown is the size of chunk n: twice that of the one before, up to most.
+func grown(n, first, most int) int { return min(first<<min(n, 16), most) }
 
 // close keeps b, which was appended to the slice that open returned. A slice
 // that outgrew its chunk has memory of its own and is returned as it is.
@@ -47,7 +52,7 @@ func (a *arena) openHeaders() []event.Header {
 			return c[len(c):]
 		}
 	}
-	a.headers = append(a.headers, make([]event.Header, 0, headerLen))
+	a.headers = append(a.headers, make([]event.Header, 0, grown(len(a.headers), headerMin, headerLen)))
 	return a.headers[a.hcur]
 }
 

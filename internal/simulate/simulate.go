@@ -31,7 +31,7 @@ import (
 const (
 	// tick is the time between two transactions: short enough that a viewer
 	// does not see events in lumps, long enough that a transaction is worth it.
-	tick = 50 * time.Millisecond
+	tick = 100 * time.Millisecond
 	// quiet is the longest time without a checkpoint while nothing happens.
 	quiet = time.Second
 	// snapshotEvery bounds how much city a restart goes through in silence.
