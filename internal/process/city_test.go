@@ -15,7 +15,7 @@ import (
 // cityLog keeps the arrivals of a city.
 type cityLog struct{ arrivals []event.Arrival }
 
-func (c *cityLog) Arrival(a *event.Arrival)  { c.arrivals = append(c.arrivals, *a) }
+func (c *cityLog) Arrival(a *event.Arrival) { c.arrivals = append(c.arrivals, *a) }
 func (*cityLog) Turnstile(*event.Turnstile) {}
 
 func weekday(hour, minute int) int64 {
@@ -128,7 +128,7 @@ func predictions(t *testing.T, incidents string) {
 		warm := now > start+2*3600_000
 		for i := range log.arrivals {
 			a := &log.arrivals[i]
-			here := fmt.Sprint(a.StationID, a.Direction)
+			here := fmt.Sprintf("%d%s", a.StationID, a.Direction)
 			if p, ok := promises[a.TrainID]; ok && a.TrainStatus == event.InService {
 				switch {
 				case p.site == here:
@@ -150,7 +150,7 @@ func predictions(t *testing.T, incidents string) {
 				}
 				p := cta.Chicago().Pattern(tr.Pattern)
 				c := p.Calls[tr.NextCall]
-				promises[tr.TrainID] = promise{fmt.Sprint(c.Station, c.Direction), tr.DueAt, p.Calls[tr.Call].Turn}
+				promises[tr.TrainID] = promise{fmt.Sprintf("%d%s", c.Station, c.Direction), tr.DueAt, p.Calls[tr.Call].Turn}
 			})
 		}
 		tasks.tick(now)

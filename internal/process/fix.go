@@ -70,6 +70,7 @@ type fix struct {
 	seen   int64 // its newest sighting, ms; later than at if it was reported again
 	tripAt int64 // when the present trip was first seen, ms
 	tripMS int64 // time the timetable gives from there to here
+	legs   int32 // calls from there to here
 	src    event.Source
 }
 
@@ -78,6 +79,12 @@ func (f *fix) known() bool { return f.seen != 0 }
 
 // delay is how far the train is behind the timetable's run time on this trip, in ms.
 func (f *fix) delay() int64 { return f.at - f.tripAt - f.tripMS }
+
+// behind is how far the train is behind what its line's trains take usually,
+// which is the timetable's run time and something more a leg.
+func (f *fix) behind(extra float64) int64 {
+	return f.delay() - int64(float64(f.legs)*max(0, extra))
+}
 
 // move is what a sighting says beyond the new fix: the leg the train ran, if it
 // ran exactly one, and whether it came to a new site.
@@ -103,7 +110,7 @@ func (m *Map) step(l *lineInfo, f fix, s *sighting) (fix, move) {
 	}
 	run, ok := m.scheduled(to, steps)
 	if ok {
-		next.tripAt, next.tripMS = f.tripAt, f.tripMS+run
+		next.tripAt, next.tripMS, next.legs = f.tripAt, f.tripMS+run, f.legs+int32(steps)
 	}
 	return next, move{arrived: true, steps: steps}
 }

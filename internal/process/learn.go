@@ -177,10 +177,21 @@ func (l *Lines) learnLeg(line int16, from, to *fix) {
 		l.learnLead(line, to)
 	}
 	if !c.turn && !c.start {
-		st := l.state.Edit(line)
-		off := max(-30_000, min(30_000, float64(ms)-prior))
-		st.extra += (off - st.extra) / 50
+		l.state.Edit(line).learnExtra(float64(ms) - prior)
 	}
+}
+
+const (
+	extraMemory = 1500   // legs that a line's extra time remembers: some hours
+	extraMost   = 30_000 // ms of one leg that count; more is a disturbance
+)
+
+// learnExtra takes into account how much longer than the timetable a leg took,
+// in ms. The timetable is one for all hours, while at some trains stand longer.
+func (st *lineState) learnExtra(ms float64) {
+	st.extraOf = min(st.extraOf+1, extraMemory)
+	ms = max(-extraMost, min(extraMost, ms))
+	st.extra += (ms - st.extra) / float64(st.extraOf)
 }
 
 // turnPrior is the first guess at how long a train stands where it turns back, ms.

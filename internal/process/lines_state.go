@@ -79,6 +79,7 @@ func appendLineState(b []byte, st *lineState) []byte {
 		b = appendInt(b, v)
 	}
 	b = appendFloat(b, st.extra)
+	b = appendInt(b, int64(st.extraOf))
 	for d := range st.gaps {
 		g := &st.gaps[d]
 		b = appendInt(b, int64(g.next))
@@ -107,6 +108,10 @@ func (r *stateReader) lineState() (st lineState) {
 	st.word, st.wish = r.word(), r.word()
 	st.wishAt = r.moment()
 	st.extra = r.float()
+	if st.extra < -extraMost || st.extra > extraMost {
+		r.fail("extra time out of bounds")
+	}
+	st.extraOf = int32(r.within(0, extraMemory))
 	for d := range st.gaps {
 		g := &st.gaps[d]
 		g.next = int8(r.within(0, gapsKept-1))
@@ -150,7 +155,7 @@ func (l *Lines) appendTrain(b []byte, line int16, t *train) []byte {
 	b = appendBool(b, f.known())
 	if f.known() {
 		b = l.appendPlace(b, line, f.place, f.site)
-		for _, v := range [...]int64{int64(f.status), f.at, f.seen, f.tripAt, f.tripMS} {
+		for _, v := range [...]int64{int64(f.status), f.at, f.seen, f.tripAt, f.tripMS, int64(f.legs)} {
 			b = appendInt(b, v)
 		}
 		b = appendSourceState(b, &f.src)
@@ -211,6 +216,7 @@ func (l *Lines) readTrain(r *stateReader, line int16) (t train, ok bool) {
 		f.status = r.status()
 		f.at, f.seen = r.moment(), r.moment()
 		f.tripAt, f.tripMS = r.moment(), r.moment()
+		f.legs = int32(r.within(0, 1<<31-1))
 		f.src = r.source()
 		if f.seen == 0 || f.at == 0 {
 			r.fail("a fix without a time")

@@ -13,7 +13,7 @@ import (
 // word and the second keeps it. Times in ms unless they say otherwise.
 const (
 	heldEnter, heldStay = 4 * 60_000, 90_000 // a train past its due time
-	lateEnter, lateStay = 300, 240           // seconds behind the timetable: 5 min is late
+	lateEnter, lateStay = 300, 240           // seconds behind: 5 min is late
 	slowEnter, slowStay = 4 * 60_000, 150_000
 
 	waitRatioEnter, waitRatioStay = 1.6, 1.35 // observed to scheduled headway
@@ -49,10 +49,13 @@ type lineState struct {
 	clock  int64 // the city's clock, as far as it was forwarded
 	evalAt int64 // when the line was last looked at
 	late   int64
-	since  int64   // when scheduled service began, 0 while there is none
-	seen   int64   // the newest arrival of any train, at the last look
-	extra  float64 // what legs take beyond the timetable, ms, a slow mean
+	since  int64 // when scheduled service began, 0 while there is none
+	seen   int64 // the newest arrival of any train, at the last look
 	gaps   [2]gapRing
+	// extra is what legs take beyond the timetable these hours, in ms: a mean
+	// over the last extraOf legs.
+	extra   float64
+	extraOf int32
 
 	word   int8 // told
 	wish   int8 // what the line looks like since wishAt
@@ -183,14 +186,14 @@ func (l *Lines) look(li int, st *lineState) look {
 
 // lookTrains counts the trains in service and finds those that stand or run late.
 func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
-	held, late := int64(heldEnter), int32(lateEnter)
+	held, late := int64(heldEnter), int64(lateEnter)
 	if st.word == wordDelays {
 		held, late = heldStay, lateStay
 	}
 	l.seenNow(li)
 	var worst, broken fix
 	var worstOver int64
-	var worstLate int32
+	var worstLate int32 // seconds behind the timetable
 	var lateAt fix
 	var standing, lates, brokens int
 	l.ids = l.ids[:0]
@@ -225,7 +228,7 @@ func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
 				}
 			}
 		}
-		if p.delay >= late {
+		if f.behind(st.extra)/1000 >= late {
 			lates++
 			if p.delay > worstLate {
 				worstLate, lateAt = p.delay, f
@@ -246,8 +249,8 @@ func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
 		return text + "."
 	case lates >= 2 && 10*lates >= k.trains || lates > 0 && 2*lates >= k.trains:
 		s := &info.sites[lateAt.site]
-		return fmt.Sprintf("%d of %d trains %s 5 minutes late or more; a %s train near %s is %d minutes late.",
-			lates, k.trains, plural(lates, "is", "are"), info.bound(s.dir), s.name, worstLate/60)
+		return fmt.Sprintf("%d of %d trains %s late; a %s train near %s is %d minutes behind the timetable.",
+			lates, k.trains, plural(lates, "runs", "run"), info.bound(s.dir), s.name, worstLate/60)
 	}
 	return ""
 }
@@ -310,7 +313,7 @@ func (l *Lines) lookWaits(li int, st *lineState, k *look) string {
 }
 
 // lookSlow finds the stretch of a pattern on which trains lose the most time
-// against the timetable.
+// against what is usual at this time.
 func (l *Lines) lookSlow(li int, st *lineState) string {
 	limit := float64(slowEnter)
 	if st.word == wordSlow {
@@ -331,7 +334,7 @@ func (l *Lines) lookSlow(li int, st *lineState) string {
 	}
 	info := &l.m.lines[li]
 	a, b := &info.sites[from], &info.sites[to]
-	return fmt.Sprintf("%s trains take %d minutes longer than scheduled between %s and %s.",
+	return fmt.Sprintf("%s trains take %d minutes longer than usual between %s and %s.",
 		capital(info.bound(a.dir)), int(most/60_000), a.name, b.name)
 }
 
@@ -350,7 +353,7 @@ func (l *Lines) slowest(pi int16, st *lineState) (lost float64, from, to int16) 
 		g := l.legs.Peek(legKey{line, c.site, next.site})
 		var over float64
 		if g != nil && g.recent() > 0 && g.lastAt > st.now-slowMemory {
-			over = g.recent() - c.run*1000 - float64(standardDwell)
+			over = g.recent() - c.run*1000 - float64(standardDwell) - max(0, st.extra)
 		}
 		if sum <= 0 {
 			sum, start = 0, c.site
