@@ -1,5 +1,5 @@
-// Package ui carries the built website in the binary. Its source is beside it;
-// dist is what Vite makes of that.
+// Package ui holds the built website (ui/dist), made by `make ui` from the
+// TypeScript beside it. It has files and nothing else: internal/web serves them.
 package ui
 
 import (
@@ -10,11 +10,13 @@ import (
 //go:embed all:dist
 var files embed.FS
 
-// Dist is the built website: index of its files and all of them.
-func Dist() fs.FS {
-	dist, err := fs.Sub(files, "dist")
+// Dist is the built website: assets/ and manifest.json.
+var Dist fs.FS = mustSub(files)
+
+func mustSub(f embed.FS) fs.FS {
+	sub, err := fs.Sub(f, "dist")
 	if err != nil {
-		panic("ui: dist is not embedded: " + err.Error()) // impossible: the build embeds it
+		panic(err) // cannot be: the name is valid
 	}
-	return dist
+	return sub
 }
