@@ -167,7 +167,75 @@ func predictions(t *testing.T, incidents string) {
 	t.Logf("on the way: n=%d p50=%.1fs p90=%.1fs p99=%.1fs; turning back: n=%d p50=%.1fs p90=%.1fs; missed %d",
 		len(errs), at(errs, .5), at(errs, .9), at(errs, .99), len(ends), at(ends, .5), at(ends, .9), missed)
 	t.Log(words)
-	for _, l := range tasks.line {
-		t.Logf("%+v", l)
+	if len(errs) < 2000 || at(errs, .5) > 8 || at(errs, .9) > 25 {
+		t.Errorf("predictions on the way are off: p50 %.1f s, p90 %.1f s of %d", at(errs, .5), at(errs, .9), len(errs))
+	}
+	if len(ends) < 50 || at(ends, .5) > 30 {
+		t.Errorf("predictions for trains that turn back are off: p50 %.1f s of %d", at(ends, .5), len(ends))
+	}
+	if missed > 0 {
+		t.Errorf("%d trains came elsewhere than predicted", missed)
+	}
+}
+
+// run takes a city through the reducers from one time to another.
+func (t *lineTasks) run(city *sim.City, from, to, step int64, each func(now int64)) {
+	var log cityLog
+	for now := from + step; now <= to; now += step {
+		log.arrivals = log.arrivals[:0]
+		city.Advance(now, &log)
+		for i := range log.arrivals {
+			t.arrival(&log.arrivals[i])
+		}
+		t.tick(now)
+		t.commit(nil)
+		if each != nil {
+			each(now)
+		}
+	}
+}
+
+func TestADayWithoutIncidentsIsADayOfGoodService(t *testing.T) {
+	start := weekday(3, 0)
+	city, err := sim.New(cta.Chicago(), sim.Options{Seed: 3, Start: start})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks := newLineTasks(t)
+	words := make(map[string]map[string]int)
+	last := make(map[string]string)
+	changes, looks := 0, 0
+	tasks.run(city, start, start+24*3600_000, 30_000, func(now int64) {
+		for id, l := range tasks.line {
+			if words[id] == nil {
+				words[id] = make(map[string]int)
+			}
+			words[id][l.Status]++
+			looks++
+			if last[id] != l.Status {
+				t.Logf("%s %s: %s %s", time.UnixMilli(now).In(cta.Location()).Format("15:04:05"), id, l.Status, l.Reason)
+				last[id] = l.Status
+				changes++
+			}
+		}
+	})
+	t.Log(words)
+	good := 0
+	for _, w := range words {
+		good += w[event.StatusGood] + w[event.StatusNotScheduled]
+	}
+	if share := float64(good) / float64(looks); share < 0.97 {
+		t.Errorf("lines run well or not at all for %.1f %% of an undisturbed day", 100*share)
+	}
+	if changes > 60 {
+		t.Errorf("the words of 8 lines changed %d times in a day", changes)
+	}
+	for _, id := range []string{"red", "blue"} {
+		if words[id][event.StatusNotScheduled] > 0 {
+			t.Errorf("the %s line runs all night, but was not scheduled for %d looks", id, words[id][event.StatusNotScheduled])
+		}
+	}
+	if words["yellow"][event.StatusNotScheduled] == 0 {
+		t.Error("the yellow line does not run all night, but was never not scheduled")
 	}
 }

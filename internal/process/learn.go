@@ -182,7 +182,7 @@ func (l *Lines) learnLeg(line int16, from, to *fix) {
 }
 
 const (
-	extraMemory = 1500   // legs that a line's extra time remembers: some hours
+	extraMemory = 250    // legs that a line's extra time remembers: half an hour or so
 	extraMost   = 30_000 // ms of one leg that count; more is a disturbance
 )
 

@@ -14,11 +14,16 @@ import (
 const (
 	heldEnter, heldStay = 4 * 60_000, 90_000 // a train past its due time
 	lateEnter, lateStay = 300, 240           // seconds behind: 5 min is late
-	slowEnter, slowStay = 4 * 60_000, 150_000
+	slowEnter, slowStay = 75_000, 30_000     // on one stretch, beyond slowSlack a leg
+	slowSlack           = 15_000             // that any leg may take longer than usual
 
 	waitRatioEnter, waitRatioStay = 1.6, 1.35 // observed to scheduled headway
 	waitExtraEnter, waitExtraStay = 180, 120  // seconds beyond the schedule
 	gapRatio, gapLeast            = 2.5, 600  // one gap: times the schedule, and seconds
+
+	// waitLook is how far back and ahead the timetable counts too when gaps are
+	// compared with it: trains on the way still keep, or keep already, its other gaps.
+	waitLook = 45 * 60_000
 
 	unseenLeast  = 20 * 60_000 // without any train, though scheduled
 	slowMemory   = 30 * 60_000 // leg times older than this say nothing about now
@@ -285,11 +290,15 @@ func (l *Lines) lookWaits(li int, st *lineState, k *look) string {
 	if st.word == wordLongWaits {
 		ratio, extra = waitRatioStay, waitExtraStay
 	}
+	var sched [2]int32 // the longest scheduled about now
+	var ends [2]bool   // no trains soon
 	for _, d := range [...]cta.Direction{cta.A, cta.B} {
-		sched, seen := k.sched[d], k.median[d]
-		if sched > 0 && float64(seen) >= ratio*float64(sched) && seen >= sched+extra {
+		later := l.m.headway(li, d, st.now+waitLook)
+		ends[d] = later == 0
+		sched[d] = max(k.sched[d], later, l.m.headway(li, d, st.now-waitLook))
+		if seen := k.median[d]; k.sched[d] > 0 && float64(seen) >= ratio*float64(sched[d]) && seen >= sched[d]+extra {
 			return fmt.Sprintf("%s trains come every %d minutes instead of every %d.",
-				capital(info.bound(d)), minutes(seen), minutes(sched))
+				capital(info.bound(d)), minutes(seen), minutes(k.sched[d]))
 		}
 	}
 	// One long gap: at a place where a train came since service began, none since.
@@ -297,11 +306,11 @@ func (l *Lines) lookWaits(li int, st *lineState, k *look) string {
 	at := none
 	for i := range info.sites {
 		s, v := &info.sites[i], &l.visited[i]
-		if !s.trunk || v.at == 0 || st.since == 0 || v.at < st.since || k.sched[s.dir] == 0 {
+		if !s.trunk || v.at == 0 || st.since == 0 || v.at < st.since || k.sched[s.dir] == 0 || ends[s.dir] {
 			continue
 		}
 		open := (st.now - v.at) / 1000
-		if open >= gapLeast && float64(open) >= gapRatio*float64(k.sched[s.dir]) && open > worst {
+		if open >= gapLeast && float64(open) >= gapRatio*float64(sched[s.dir]) && open > worst {
 			worst, at = open, int16(i)
 		}
 	}
@@ -319,50 +328,57 @@ func (l *Lines) lookSlow(li int, st *lineState) string {
 	if st.word == wordSlow {
 		limit = slowStay
 	}
-	var most float64
-	var from, to int16
+	var worst stretch
 	for pi := range l.m.patterns {
 		if l.m.patterns[pi].line != li {
 			continue
 		}
-		if lost, a, b := l.slowest(int16(pi), st); lost > most {
-			most, from, to = lost, a, b
+		if s := l.slowest(int16(pi), st); s.over > worst.over {
+			worst = s
 		}
 	}
-	if most < limit {
+	if worst.over < limit {
 		return ""
 	}
 	info := &l.m.lines[li]
-	a, b := &info.sites[from], &info.sites[to]
-	return fmt.Sprintf("%s trains take %d minutes longer than usual between %s and %s.",
-		capital(info.bound(a.dir)), int(most/60_000), a.name, b.name)
+	a, b := &info.sites[worst.from], &info.sites[worst.to]
+	return fmt.Sprintf("%s trains take %d %s longer than usual between %s and %s.", capital(info.bound(a.dir)),
+		minutes(int32(worst.lost/1000)), plural(int(minutes(int32(worst.lost/1000))), "minute", "minutes"), a.name, b.name)
 }
 
-// slowest is the stretch with the largest sum of lost time, in ms, of a pattern.
-func (l *Lines) slowest(pi int16, st *lineState) (lost float64, from, to int16) {
+// stretch is a part of a pattern in one direction on which trains lose time, in ms.
+type stretch struct {
+	from, to int16
+	lost     float64 // against what is usual
+	over     float64 // the same, less slowSlack a leg
+}
+
+// slowest is the stretch of a pattern on which the most time is lost beyond
+// what any leg may take.
+func (l *Lines) slowest(pi int16, st *lineState) (worst stretch) {
 	calls := l.m.patterns[pi].calls
 	line := int16(l.m.patterns[pi].line)
-	var sum float64
-	var start int16
+	sites := l.m.lines[line].sites
+	var s stretch
 	for i := range calls {
 		c, next := &calls[i], &calls[(i+1)%len(calls)]
-		if c.turn || c.start {
-			sum = 0
+		if c.turn || c.start || sites[c.site].dir != sites[next.site].dir {
+			s = stretch{}
 			continue
 		}
-		g := l.legs.Peek(legKey{line, c.site, next.site})
-		var over float64
-		if g != nil && g.recent() > 0 && g.lastAt > st.now-slowMemory {
-			over = g.recent() - c.run*1000 - float64(standardDwell) - max(0, st.extra)
+		var lost float64
+		if g := l.legs.Peek(legKey{line, c.site, next.site}); g != nil && g.recent() > 0 && g.lastAt > st.now-slowMemory {
+			lost = g.recent() - c.run*1000 - float64(standardDwell) - max(0, st.extra)
 		}
-		if sum <= 0 {
-			sum, start = 0, c.site
+		if s.over <= 0 {
+			s = stretch{from: c.site}
 		}
-		if sum += over; sum > lost {
-			lost, from, to = sum, start, next.site
+		s.to, s.lost, s.over = next.site, s.lost+lost, s.over+lost-slowSlack
+		if s.over > worst.over {
+			worst = s
 		}
 	}
-	return lost, from, to
+	return worst
 }
 
 func (l *Lines) tellLine(li int, st *lineState, out Output) {
