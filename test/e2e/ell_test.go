@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "ell")
-		if out, err := exec.Command("go", "build", "-overlay", "/tmp/gw.json", "-o", binary, "ell/cmd/ell").CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-o", binary, "ell/cmd/ell").CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build ell: %v\n%s", err, out)
 			return 1
 		}

@@ -1,0 +1,194 @@
+// Package gateway is a Kafka REST Proxy with Confluent's v2 API, for devices that
+// can speak HTTP but no Kafka: it takes records as Avro, JSON or base64, and tells
+// of topics and brokers.
+//
+// It has no consumer API, and it keeps nothing: any number of gateways can stand
+// side by side. A record whose answer is lost may be written twice by the client's
+// repetition, as with Confluent's own.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ell/internal/event"
+	"ell/internal/kafka"
+)
+
+const (
+	defaultAddr    = "127.0.0.1:8082"
+	defaultMaxBody = 1 << 20
+	maxRecords     = 10_000
+	maxCached      = 1024 // schemas kept parsed
+	deliverWithin  = 10 * time.Second
+	askWithin      = 5 * time.Second
+	drainWithin    = 3 * time.Second
+)
+
+// Registry is what the gateway needs of a schema registry; *registry.Client is one.
+type Registry interface {
+	Register(ctx context.Context, subject, schema string) (event.ID, error)
+	Schema(id event.ID) (string, error)
+}
+
+// Config says where a Gateway listens and what stands behind it.
+type Config struct {
+	Addr     string // default 127.0.0.1:8082
+	Kafka    kafka.Config
+	Registry Registry
+	MaxBody  int64        // bytes of a request; default 1 MiB
+	Logger   *slog.Logger // nil: discard
+}
+
+// Gateway is a REST Proxy.
+type Gateway struct {
+	cfg      Config
+	listener net.Listener
+	cl       *kgo.Client
+	adm      *kadm.Client
+
+	mu     sync.Mutex              // guards parsed
+	parsed map[string]*avro.Schema // by text
+}
+
+// New binds the listener; Run serves.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.Addr == "" {
+		cfg.Addr = defaultAddr
+	}
+	if cfg.MaxBody <= 0 {
+		cfg.MaxBody = defaultMaxBody
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registry == nil {
+		return nil, errors.New("REST Proxy: no schema registry")
+	}
+	cl, err := cfg.Kafka.New(
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordDeliveryTimeout(deliverWithin),
+		kgo.ProducerLinger(0),
+		kgo.RecordPartitioner(choosing{kgo.StickyKeyPartitioner(nil)}),
+		kgo.UnknownTopicRetries(1),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("REST Proxy: %w", err)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", cfg.Addr)
+	if err != nil {
+		cl.Close()
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("REST Proxy: %s is in use by another program: stop it, or choose another address with --gateway-addr", cfg.Addr)
+		}
+		return nil, fmt.Errorf("REST Proxy: %w: choose another address with --gateway-addr", err)
+	}
+	return &Gateway{cfg: cfg, listener: l, cl: cl, adm: kadm.NewClient(cl), parsed: map[string]*avro.Schema{}}, nil
+}
+
+// choosing takes the partition that a record names, and lets the key decide
+// where it names none (-1).
+type choosing struct{ kgo.Partitioner }
+
+func (c choosing) ForTopic(topic string) kgo.TopicPartitioner {
+	return chooser{c.Partitioner.ForTopic(topic)}
+}
+
+type chooser struct{ kgo.TopicPartitioner }
+
+func (c chooser) RequiresConsistency(r *kgo.Record) bool {
+	return r.Partition >= 0 || c.TopicPartitioner.RequiresConsistency(r)
+}
+
+func (c chooser) Partition(r *kgo.Record, n int) int {
+	if r.Partition >= 0 {
+		return int(r.Partition)
+	}
+	return c.TopicPartitioner.Partition(r, n)
+}
+
+// Addr is where the gateway listens.
+func (g *Gateway) Addr() string { return g.listener.Addr().String() }
+
+// Handler is the API without the listener.
+func (g *Gateway) Handler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
+		mux.Handle(pattern, g.answer(f))
+	}
+	handle("GET /{$}", func(w http.ResponseWriter, _ *http.Request) error { return write(w, struct{}{}) })
+	handle("GET /topics", g.topics)
+	handle("GET /topics/{topic}", g.topic)
+	handle("GET /topics/{topic}/partitions", g.partitions)
+	handle("GET /topics/{topic}/partitions/{partition}", g.partition)
+	handle("GET /brokers", g.brokers)
+	handle("POST /topics/{topic}", g.produce)
+	handle("POST /topics/{topic}/partitions/{partition}", g.produce)
+	handle("/", func(_ http.ResponseWriter, r *http.Request) error {
+		switch r.Method {
+		case http.MethodGet, http.MethodPost, http.MethodHead:
+			return &apiError{http.StatusNotFound, http.StatusNotFound, "HTTP 404 Not Found"}
+		}
+		return &apiError{http.StatusMethodNotAllowed, http.StatusMethodNotAllowed, "HTTP 405 Method Not Allowed"}
+	})
+	return mux
+}
+
+// Run serves until ctx ends, then finishes what has begun.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.cl.Close()
+	srv := &http.Server{
+		Handler:           g.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      deliverWithin + 10*time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1) // one result
+	go func() { ended <- srv.Serve(g.listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("REST Proxy: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
+	defer cancel()
+	err := srv.Shutdown(drain)
+	if err != nil {
+		err = srv.Close()
+	}
+	<-ended
+	return err
+}
+
+// schema parses a schema's text, once.
+func (g *Gateway) schema(text string) (*avro.Schema, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s, ok := g.parsed[text]; ok {
+		return s, nil
+	}
+	s, err := avro.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(g.parsed) >= maxCached {
+		clear(g.parsed)
+	}
+	g.parsed[text] = s
+	return s, nil
+}

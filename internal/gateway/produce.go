@@ -1,0 +1,243 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ell/internal/event"
+)
+
+// produceRequest is the body of a POST. A key or value that is absent or null is
+// a null in the record.
+type produceRequest struct {
+	KeySchema     *string `json:"key_schema"`
+	KeySchemaID   *int    `json:"key_schema_id"`
+	ValueSchema   *string `json:"value_schema"`
+	ValueSchemaID *int    `json:"value_schema_id"`
+	Records       []struct {
+		Key       json.RawMessage `json:"key"`
+		Value     json.RawMessage `json:"value"`
+		Partition *int32          `json:"partition"`
+	} `json:"records"`
+}
+
+type (
+	produceAnswer struct {
+		Offsets       []offsetDoc `json:"offsets"`
+		KeySchemaID   *int        `json:"key_schema_id"`
+		ValueSchemaID *int        `json:"value_schema_id"`
+	}
+	offsetDoc struct {
+		Partition *int32  `json:"partition"`
+		Offset    *int64  `json:"offset"`
+		ErrorCode *int    `json:"error_code"`
+		Error     *string `json:"error"`
+	}
+)
+
+// form turns a key or value of a request into bytes.
+type form func(json.RawMessage) ([]byte, error)
+
+func (g *Gateway) produce(w http.ResponseWriter, r *http.Request) error {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != mediaAvro && media != mediaJSON && media != mediaBinary {
+		return &apiError{http.StatusUnsupportedMediaType, http.StatusUnsupportedMediaType,
+			"HTTP 415 Unsupported Media Type: use " + mediaAvro + ", " + mediaJSON + " or " + mediaBinary}
+	}
+	req, err := g.body(w, r)
+	if err != nil {
+		return err
+	}
+	d, err := g.describe(r.Context(), r.PathValue("topic"))
+	if err != nil {
+		return err
+	}
+	partition, err := partitionOf(r, d)
+	if err != nil {
+		return err
+	}
+	answer := produceAnswer{}
+	key, value, err := g.forms(r.Context(), d.Topic, media, req, &answer)
+	if err != nil {
+		return err
+	}
+	records := make([]*kgo.Record, len(req.Records))
+	for i, in := range req.Records {
+		rec := &kgo.Record{Topic: d.Topic, Partition: partition}
+		if in.Partition != nil && partition < 0 {
+			if rec.Partition = *in.Partition; rec.Partition < 0 || int(rec.Partition) >= len(d.Partitions) {
+				return errNoPartition()
+			}
+		}
+		if rec.Key, err = key(in.Key); err != nil {
+			return fmt.Errorf("key of record %d: %w", i, err)
+		}
+		if rec.Value, err = value(in.Value); err != nil {
+			return fmt.Errorf("value of record %d: %w", i, err)
+		}
+		records[i] = rec
+	}
+	answer.Offsets = g.send(r.Context(), records)
+	return write(w, answer)
+}
+
+// body reads a request within its bounds.
+func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (*produceRequest, error) {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, g.cfg.MaxBody))
+	dec.DisallowUnknownFields()
+	req := &produceRequest{}
+	err := dec.Decode(req)
+	if err == nil {
+		var more json.RawMessage
+		if err = dec.Decode(&more); err == nil {
+			err = errors.New("something follows the object")
+		} else if errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("HTTP 413 Request Entity Too Large: a request may have %d bytes", tooLarge.Limit)}
+	}
+	if err != nil {
+		return nil, &apiError{http.StatusBadRequest, http.StatusBadRequest, "the body is not what it should be: " + err.Error()}
+	}
+	switch n := len(req.Records); {
+	case n == 0:
+		return nil, unprocessable(codeMalformed, "there are no records")
+	case n > maxRecords:
+		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("%d records are more than the %d of one request", n, maxRecords)}
+	}
+	return req, nil
+}
+
+// forms says how keys and values become bytes, and fills in the ids of their schemas.
+func (g *Gateway) forms(ctx context.Context, topic, media string, req *produceRequest, answer *produceAnswer) (key, value form, err error) {
+	switch media {
+	case mediaBinary:
+		return decodeBase64, decodeBase64, nil
+	case mediaJSON:
+		return compactJSON, compactJSON, nil
+	}
+	var keys, values bool
+	for i := range req.Records {
+		keys = keys || !null(req.Records[i].Key)
+		values = values || !null(req.Records[i].Value)
+	}
+	if key, answer.KeySchemaID, err = g.avroForm(ctx, topic+"-key", req.KeySchema, req.KeySchemaID, keys, codeKeySchema); err != nil {
+		return nil, nil, err
+	}
+	value, answer.ValueSchemaID, err = g.avroForm(ctx, topic+"-value", req.ValueSchema, req.ValueSchemaID, values, codeValueSchema)
+	return key, value, err
+}
+
+func null(b json.RawMessage) bool { return len(b) == 0 || string(b) == "null" }
+
+func decodeBase64(b json.RawMessage) ([]byte, error) {
+	if null(b) {
+		return nil, nil
+	}
+	var out []byte
+	if err := json.Unmarshal(b, &out); err != nil { // encoding/json takes a string for bytes as base64
+		return nil, unprocessable(codeConversion, "it is not base64: %v", err)
+	}
+	return out, nil
+}
+
+func compactJSON(b json.RawMessage) ([]byte, error) {
+	if null(b) {
+		return nil, nil
+	}
+	var out bytes.Buffer
+	if err := json.Compact(&out, b); err != nil {
+		return nil, unprocessable(codeConversion, "it is not JSON: %v", err)
+	}
+	return out.Bytes(), nil
+}
+
+// avroForm finds the schema that a request names by text or id.
+func (g *Gateway) avroForm(ctx context.Context, subject string, text *string, id *int, needed bool, missing int) (form, *int, error) {
+	var schema string
+	switch {
+	case id != nil:
+		var err error
+		if schema, err = g.cfg.Registry.Schema(*id); errors.Is(err, event.ErrUnknownSchema) {
+			return nil, nil, unprocessable(codeSchema, "there is no schema with the id %d", *id)
+		} else if err != nil {
+			return nil, nil, g.registryError(err)
+		}
+	case text != nil && *text != "":
+		schema = *text
+	case needed:
+		return nil, nil, unprocessable(missing, "the request has no schema for %s", subject)
+	default: // nothing but nulls
+		return func(json.RawMessage) ([]byte, error) { return nil, nil }, nil, nil
+	}
+	parsed, err := g.schema(schema)
+	if err != nil {
+		return nil, nil, unprocessable(codeSchema, "the schema for %s is none: %v", subject, err)
+	}
+	if id == nil {
+		n, err := g.cfg.Registry.Register(ctx, subject, schema)
+		if err != nil {
+			return nil, nil, g.registryError(err)
+		}
+		id = &n
+	}
+	return func(b json.RawMessage) ([]byte, error) { return encodeAvro(parsed, *id, b) }, id, nil
+}
+
+// registryError says that the registry did not take or give a schema. Confluent
+// answers 408 with code 40801 to what it does not take.
+func (g *Gateway) registryError(err error) error {
+	return &apiError{http.StatusRequestTimeout, 40801, "error with the schema registry: " + err.Error()}
+}
+
+func encodeAvro(schema *avro.Schema, id int, b json.RawMessage) ([]byte, error) {
+	if null(b) { // a null in the record, whatever the schema: on a compacted topic it deletes
+		return nil, nil
+	}
+	var v any
+	if err := schema.DecodeJSON(b, &v); err != nil {
+		return nil, unprocessable(codeConversion, "it does not go with its schema: %v", err)
+	}
+	out, err := schema.AppendEncode(event.AppendFrame(nil, id), v)
+	if err != nil {
+		return nil, unprocessable(codeConversion, "it does not go with its schema: %v", err)
+	}
+	return out, nil
+}
+
+// send writes records and says of each what became of it.
+func (g *Gateway) send(ctx context.Context, records []*kgo.Record) []offsetDoc {
+	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	defer cancel()
+	results := g.cl.ProduceSync(ctx, records...)
+	index := make(map[*kgo.Record]error, len(results))
+	for _, r := range results {
+		index[r.Record] = r.Err
+	}
+	out := make([]offsetDoc, len(records))
+	for i, r := range records {
+		err := index[r]
+		if err == nil {
+			out[i] = offsetDoc{Partition: &r.Partition, Offset: &r.Offset}
+			continue
+		}
+		code, text := recordFatal, err.Error()
+		if kerr.IsRetriable(err) || errors.Is(err, kgo.ErrRecordTimeout) || errors.Is(err, kgo.ErrRecordRetries) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			code = recordRetriable
+		}
+		out[i] = offsetDoc{ErrorCode: &code, Error: &text}
+	}
+	return out
+}
