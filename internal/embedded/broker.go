@@ -27,6 +27,7 @@ type broker struct {
 	log     *slog.Logger
 	journal *endJournal
 	cluster *kfake.Cluster
+	ln      net.Listener
 	addr    string
 	minFree int64
 	hold    func() bool
@@ -94,7 +95,7 @@ func openBroker(dir string, o Options, clean bool, log *slog.Logger) (_ *broker,
 	if b.cluster, err = kfake.NewCluster(b.options(ln)...); err != nil {
 		return nil, fmt.Errorf("start the embedded Kafka broker: %w", err)
 	}
-	b.addr = ln.Addr().String()
+	b.ln, b.addr = ln, ln.Addr().String()
 	b.gate.b = b
 	b.cluster.ControlKey(-1, b.gate.observe)
 	b.cluster.ControlKey(listGroupsKey, lowerTypes)
@@ -186,7 +187,7 @@ func (b *broker) close() (clean bool, err error) {
 	b.gate.open()
 	b.wg.Wait()
 	if b.broken.Load() {
-		return false, b.journal.close()
+		return false, errors.Join(quietClose(b.ln), b.journal.close())
 	}
 	closed := make(chan struct{})
 	go func() {

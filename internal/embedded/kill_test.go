@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if dir := os.Getenv("ELL_TEST_FULL"); dir != "" {
+		if err := fillUp(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "ell:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 
