@@ -98,26 +98,30 @@ func (e *encoder) frame(epoch string, seq uint64, event string, data []byte) *fr
 
 // message appends an SSE message to e.text; retry 0: none.
 func (e *encoder) message(epoch string, seq uint64, event string, retry int, data []byte) []byte {
-	t := append(e.text[:0], "id: "...)
-	t = append(append(t, epoch...), '-')
-	t = strconv.AppendUint(t, seq, 10)
+	t := e.head(epoch, seq)
 	t = append(append(t, "\nevent: "...), event...)
 	if retry > 0 {
 		t = strconv.AppendInt(append(t, "\nretry: "...), int64(retry), 10)
 	}
 	t = append(append(t, "\ndata: "...), data...)
-	e.text = append(t, "\n\n"...)
-	return e.text
+	t = append(t, "\n\n"...)
+	e.text = t
+	return t
+}
+
+// head begins a message in the buffer that all messages use.
+func (e *encoder) head(epoch string, seq uint64) []byte {
+	t := e.text[:0]
+	t = append(t, "id: "...)
+	t = append(append(t, epoch...), '-')
+	return strconv.AppendUint(t, seq, 10)
 }
 
 // snapshot makes the message a viewer begins with.
 func (e *encoder) snapshot(epoch string, seq uint64, s Snapshot, sent int64) *frame {
-	t := append(e.text[:0], "id: "...)
-	t = append(append(t, epoch...), '-')
-	t = strconv.AppendUint(t, seq, 10)
-	t = append(t, "\nevent: snapshot\ndata: "...)
-	t = s.AppendJSON(t, sent)
-	e.text = append(t, "\n\n"...)
+	t := append(e.head(epoch, seq), "\nevent: snapshot\ndata: "...)
+	t = append(s.AppendJSON(t, sent), "\n\n"...)
+	e.text = t
 	return &frame{seq: seq, body: e.piece(e.text)}
 }
 

@@ -64,7 +64,7 @@ func (s *Server) postClock() http.Handler {
 	}))
 	return guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.cfg.Control == nil {
-			writeError(w, r, http.StatusForbidden, "setting the clock is off on this server; start it with --control")
+			writeError(w, r, http.StatusForbidden, "setting the clock is off on this server; start it with --control on")
 			return
 		}
 		cmd, err := clockCommand(r)

@@ -140,8 +140,7 @@ func (s *Server) api(f func(r *http.Request) (any, error)) http.Handler {
 }
 
 func (s *Server) apiError(w http.ResponseWriter, r *http.Request, err error) {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		writeError(w, r, f.code, f.reason)
 		return
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,15 +35,16 @@ func headers(next http.Handler) http.Handler {
 func recovered(log *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx := r.Context()
 			defer func() {
 				v := recover()
 				if v == nil {
 					return
 				}
-				if v == http.ErrAbortHandler {
+				if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 					panic(v) // net/http's own way to cut a connection
 				}
-				log.ErrorContext(r.Context(), "handler panicked", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+				log.ErrorContext(ctx, "handler panicked", "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 				writeError(w, r, http.StatusInternalServerError, "internal error")
 			}()
 			next.ServeHTTP(w, r)
@@ -82,7 +84,7 @@ func (s *Server) hostAllowed(onLoopback bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !anyName && !hostIn(r.Host, names, onLoopback) {
-				writeError(w, r, http.StatusMisdirectedRequest, "this server does not answer for that host name; add it with --host")
+				writeError(w, r, http.StatusMisdirectedRequest, "this server does not answer for that host name; add it with --hosts")
 				return
 			}
 			next.ServeHTTP(w, r)

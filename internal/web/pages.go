@@ -108,8 +108,7 @@ func (s *Server) page(f func(*http.Request) (string, view, error)) http.Handler 
 }
 
 func (s *Server) pageError(w http.ResponseWriter, r *http.Request, err error) {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		s.pages.fail(w, r, f.code, "Sorry: "+f.reason+".")
 		return
 	}

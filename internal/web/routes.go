@@ -72,8 +72,8 @@ func (s *Server) routes(onLoopback bool) http.Handler {
 }
 
 func chain(h http.Handler, guards ...func(http.Handler) http.Handler) http.Handler {
-	for i := len(guards) - 1; i >= 0; i-- {
-		h = guards[i](h)
+	for _, guard := range slices.Backward(guards) {
+		h = guard(h)
 	}
 	return h
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -152,8 +153,7 @@ func (p *pages) station(r *http.Request) (string, view, error) {
 
 func (p *pages) seen(visits []board.Visit, snap *board.Snapshot) []seenView {
 	var out []seenView
-	for i := len(visits) - 1; i >= 0; i-- { // newest first
-		x := visits[i]
+	for _, x := range slices.Backward(visits) { // newest first
 		out = append(out, seenView{
 			At: clockTime(x.ArrivedAt), ID: x.TrainID, Line: p.lineName(x.Line), Toward: toward(p.s.lineByID(x.Line), x.Direction),
 			Record: recordName(x.Source), StationID: x.StationID, Station: p.s.stationName(x.StationID, snap),

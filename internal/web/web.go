@@ -97,7 +97,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	var lc net.ListenConfig
 	s.listener, err = lc.Listen(ctx, "tcp", s.cfg.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s for the website (is another ell running? choose another address with --listen): %w", s.cfg.Addr, err)
+		return nil, fmt.Errorf("listen on %s for the website (is another ell running? choose another address with --http-addr): %w", s.cfg.Addr, err)
 	}
 	s.handler = s.routes(loopback(s.listener.Addr()))
 	s.http = &http.Server{

@@ -646,7 +646,7 @@ func TestServerRunsAndStops(t *testing.T) {
 	}
 	if _, err := New(t.Context(), Config{
 		Addr: s.Addr().String(), Network: cfg.Network, Board: cfg.Board, Hub: cfg.Hub, Logger: cfg.Logger,
-	}); err == nil || !strings.Contains(err.Error(), "--listen") {
+	}); err == nil || !strings.Contains(err.Error(), "--http-addr") {
 		t.Errorf("a busy port gives %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
