@@ -65,7 +65,7 @@ func (p *platform) newSite(ctx context.Context, beside parts) (_ *site, err erro
 		System: func() any { return beside.system(s) }, Pipeline: func() web.Pipeline { return p.pipeline(s, beside) },
 		Registry: p.metrics, Logger: log,
 	}
-	cfg.Dist = ui.Dist()
+	cfg.Dist = ui.Dist
 	if cfg.Log, err = inspect.New(inspect.Config{Kafka: p.kafka, Schemas: p.registry, Logger: log}); err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func Up(ctx context.Context, o Options) (err error) {
 // GOGC and GOMEMLIMIT in the environment win.
 func tuneMemory() {
 	if debug.SetGCPercent(-1) == 100 {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(40)
 	} else {
 		debug.SetGCPercent(100)
 	}
