@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"runtime/debug"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -59,7 +61,8 @@ func (c *Config) verdict(err error) error {
 	case errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.UnreleasedInstanceID):
 		return fmt.Errorf("%w: group instance id %q: %w", ErrFenced, c.InstanceID, err)
 	case fenced(err) && !c.Sole:
-		return fmt.Errorf("%w: transactional id %q: %w", ErrFenced, c.TransactionalID, err)
+		return fmt.Errorf("%w (or this one stood still for longer than its transaction's %s): transactional id %q: %w",
+			ErrFenced, c.TransactionTimeout, c.TransactionalID, err)
 	case errors.Is(err, errFatal), errors.Is(err, ErrMisconfigured), errors.Is(err, ErrStateLost):
 		return err
 	case refused(err):
@@ -70,7 +73,9 @@ func (c *Config) verdict(err error) error {
 
 // again says whether a reducer's error asks for the same record a little later.
 func again(err error) bool {
-	return errors.Is(err, ErrTransient) || errors.Is(err, context.DeadlineExceeded)
+	var network net.Error
+	return errors.Is(err, ErrTransient) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // definite says whether a produce error is the broker's clear answer, after

@@ -61,13 +61,15 @@ type Output interface {
 // from one goroutine at a time.
 type Reducer interface {
 	// Restore takes one committed changelog record, oldest first; a nil value
-	// is a deletion. All calls come before any Process.
+	// is a deletion. All calls come before any Process. While this reducer is
+	// being restored, others of the stage may be processing.
 	Restore(key, value []byte) error
 	// Process takes one input record. errors.Is(err, event.ErrPoison) sends
 	// the record to the dead letter topic and discards what this call
 	// emitted; the reducer must not have changed its state by then.
-	// event.ErrUnknownSchema and [ErrTransient] abort the transaction and
-	// bring the record again a little later. Any other error is fatal.
+	// event.ErrUnknownSchema, [ErrTransient] and errors of the network abort
+	// the transaction and bring the record again a little later. Any other
+	// error is fatal.
 	Process(r *Record, out Output) error
 	// Flush is called once before each commit, on reducers that processed
 	// something since the last: the place to emit what changed.

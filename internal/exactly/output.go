@@ -154,40 +154,6 @@ func (p *topicPartitioner) Partition(r *kgo.Record, n int) int {
 		p.turn++
 		return p.turn % n
 	default:
-		return int(int32(murmur2(r.Key)&0x7fffffff) % int32(n))
+		return int(event.Partition(r.Key, int32(n)))
 	}
-}
-
-// murmur2 is the hash of Kafka's default partitioner.
-func murmur2(b []byte) uint32 {
-	const (
-		seed uint32 = 0x9747b28c
-		m    uint32 = 0x5bd1e995
-		r           = 24
-	)
-	h := seed ^ uint32(len(b))
-	for len(b) >= 4 {
-		k := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
-		b = b[4:]
-		k *= m
-		k ^= k >> r
-		k *= m
-		h *= m
-		h ^= k
-	}
-	switch len(b) {
-	case 3:
-		h ^= uint32(b[2]) << 16
-		fallthrough
-	case 2:
-		h ^= uint32(b[1]) << 8
-		fallthrough
-	case 1:
-		h ^= uint32(b[0])
-		h *= m
-	}
-	h ^= h >> 13
-	h *= m
-	h ^= h >> 15
-	return h
 }
