@@ -239,3 +239,63 @@ func TestADayWithoutIncidentsIsADayOfGoodService(t *testing.T) {
 		t.Error("the yellow line does not run all night, but was never not scheduled")
 	}
 }
+
+func TestDisturbancesAreNoticedAndPass(t *testing.T) {
+	cases := []struct {
+		name   string
+		kind   string
+		word   string
+		within time.Duration // from the start of the incident
+	}{
+		{"a train held for 15 minutes brings delays within 8", sim.HeldTrain, event.StatusDelays, 8 * time.Minute},
+		{"a train broken down for 15 minutes brings delays within 5", sim.Breakdown, event.StatusDelays, 5 * time.Minute},
+		{"a slow zone is told once three trains have gone through", sim.SlowZone, event.StatusSlow, 30 * time.Minute},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			start := weekday(11, 0)
+			city, err := sim.New(cta.Chicago(), sim.Options{Seed: 5, Start: start})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tasks := newLineTasks(t)
+			tasks.run(city, start, start+2*3600_000, 10_000, nil)
+			in := event.Incident{Kind: c.kind, Line: "red", Minutes: 15}
+			if c.kind == sim.SlowZone {
+				in.StationID, in.Direction, in.Minutes = 40630, "b", 60 // Clark/Division to Chicago
+			} else {
+				for id, tr := range tasks.told {
+					if tr.Line == "red" && tr.Status == event.InService && tr.Call > 5 && tr.Call < 25 && (in.TrainID == "" || id < in.TrainID) {
+						in.TrainID = id
+					}
+				}
+			}
+			at := city.Now()
+			if err := city.Inject(in); err != nil {
+				t.Fatal(err)
+			}
+			var noticed, passed time.Duration
+			tasks.run(city, at, at+2*3600_000, 10_000, func(now int64) {
+				since := time.Duration(now-at) * time.Millisecond
+				l := tasks.line["red"]
+				if l.Status == c.word && noticed == 0 {
+					noticed = since
+					t.Logf("after %s: %s", since, l.Reason)
+					if l.Reason == "" {
+						t.Error("no sentence for riders")
+					}
+				}
+				if noticed > 0 && passed == 0 && l.Status == event.StatusGood {
+					passed = since
+				}
+			})
+			t.Logf("noticed after %s, passed after %s", noticed, passed)
+			if noticed == 0 || noticed > c.within {
+				t.Errorf("noticed after %s, want within %s", noticed, c.within)
+			}
+			if noticed > 0 && passed == 0 {
+				t.Error("the word stayed for two hours")
+			}
+		})
+	}
+}

@@ -67,6 +67,14 @@ type output struct {
 	state      bool
 }
 
+func (o output) String() string {
+	s := fmt.Sprintf("%s-%d %q: %q", o.topic, o.partition, o.key, o.value)
+	for _, h := range o.headers {
+		s += fmt.Sprintf(" %s=%q", h.Key, h.Value)
+	}
+	return s
+}
+
 // recorder is an Output that keeps copies of everything, and checks at the end
 // of a transaction that nothing it was given has changed.
 type recorder struct {
@@ -102,7 +110,7 @@ func (r *recorder) end(tb testing.TB, red reducer, commit bool) {
 		tb.Fatalf("flush: %v", err)
 	}
 	for i := range r.given {
-		if a, b := fmt.Sprint(r.given[i]), fmt.Sprint(r.kept[i]); a != b {
+		if a, b := r.given[i].String(), r.kept[i].String(); a != b {
 			tb.Fatalf("output changed before the transaction ended:\n was %s\n  is %s", b, a)
 		}
 	}

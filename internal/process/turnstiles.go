@@ -114,7 +114,7 @@ func (t *Turnstiles) Process(r *event.Record, out Output) error {
 	start := ev.Timestamp - ev.Timestamp%windowMS
 	if ev.Timestamp > g.newest {
 		if g.total > 0 && start > g.newest {
-			t.expire(ev.StationID, g.newest-g.newest%windowMS, start, out)
+			t.expire(ev.StationID, g, start, out)
 		}
 		g.newest = ev.Timestamp
 	}
@@ -147,9 +147,15 @@ func (t *Turnstiles) emitWindow(id int32, w *window, out Output) {
 }
 
 // expire deletes the windows that become older than keepWindows when the newest
-// window of a station goes from one start to the next. However far time jumps,
+// window of a station goes to one that starts then. However far time jumps,
 // no more can be there than one keepWindows holds.
-func (t *Turnstiles) expire(id int32, from, to int64, out Output) {
+func (t *Turnstiles) expire(id int32, g *gate, to int64, out Output) {
+	for i := range g.windows {
+		if g.windows[i].start < to-keepWindows {
+			g.windows[i] = window{} // not to be told of any more
+		}
+	}
+	from := g.newest - g.newest%windowMS
 	last := min(to-keepWindows, from+windowMS)
 	for start := from - keepWindows; start < last; start += windowMS {
 		out.Emit(t.windows, byKey, t.arena.close(t.enc.AppendWindowKey(t.arena.open(), id, start)), nil)
