@@ -57,3 +57,65 @@ func BenchmarkWeather(b *testing.B) {
 		w.Next(wednesday + 1000*hour)
 	}
 }
+
+// encoded is a sink that encodes every event as it goes on the log.
+type encoded struct {
+	count
+	enc *event.Encoder
+	buf []byte
+	sum int
+}
+
+func (e *encoded) Arrival(a *event.Arrival) {
+	e.arrivals++
+	e.buf = e.enc.AppendArrivalKey(e.buf[:0], a.StationID, a.Timestamp)
+	e.buf = e.enc.AppendArrival(e.buf, a)
+	e.sum += len(e.buf)
+}
+
+func (e *encoded) Turnstile(x *event.Turnstile) {
+	e.entries++
+	e.buf = e.enc.AppendTurnstileKey(e.buf[:0], x.StationID, x.Timestamp)
+	e.buf = e.enc.AppendTurnstile(e.buf, x)
+	e.sum += len(e.buf)
+}
+
+// BenchmarkWeekdayEncoded is the whole weekday with every event encoded, key
+// and value: the target is 1 s on one core.
+func BenchmarkWeekdayEncoded(b *testing.B) {
+	ids := make(event.IDs)
+	for i, s := range event.Schemas() {
+		ids[s.Name] = i + 1
+	}
+	enc, err := event.NewEncoder(ids)
+	if err != nil {
+		b.Fatal(err)
+	}
+	sink := encoded{enc: enc}
+	b.ReportAllocs()
+	for b.Loop() {
+		sink.count, sink.sum = count{}, 0
+		c := mustCity(b, cta.Chicago(), Options{Seed: 1, Start: wednesday, Incidents: "normal"})
+		c.Advance(wednesday+24*hour, &sink)
+	}
+	b.ReportMetric(float64(sink.arrivals+sink.entries), "events")
+	b.ReportMetric(float64(sink.sum), "bytes")
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	c := mustCity(b, cta.Chicago(), Options{Seed: 1, Start: wednesday + 5*hour, Incidents: "heavy"})
+	var size int
+	for b.Loop() {
+		size = len(c.Snapshot())
+	}
+	b.ReportMetric(float64(size), "bytes")
+}
+
+func BenchmarkRestore(b *testing.B) {
+	s := mustCity(b, cta.Chicago(), Options{Seed: 1, Start: wednesday + 5*hour, Incidents: "heavy"}).Snapshot()
+	for b.Loop() {
+		if _, err := Restore(cta.Chicago(), s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -114,8 +114,12 @@ func (in *inspector) Arrival(a *event.Arrival) {
 	}
 	was := s.arrival
 	s.arrival = *a
+	same := a.StationID == was.StationID && a.Direction == was.Direction
+	if !same && (was.TrainStatus != event.InService || a.TrainStatus == event.OutOfService) {
+		in.fault(*a, "moves out of service, or broken down")
+	}
 	switch {
-	case a.StationID == was.StationID && a.Direction == was.Direction:
+	case same:
 		in.change(a, was, here)
 	case s.place.at().Turn && a.StationID == was.StationID:
 		in.turn(a, s, here)
