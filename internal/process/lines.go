@@ -153,6 +153,7 @@ func (l *Lines) takeTick(r *event.Record) error {
 		st := l.state.Edit(int16(li))
 		st.clock = max(st.clock, c.CityTime)
 		st.src = src
+		st.bound(st.clock + aheadMost)
 		l.advance(li, st.clock)
 	}
 	return nil
@@ -234,6 +235,17 @@ func siteOf(l *lineInfo, station int32, direction string) (int16, bool) {
 	}
 	i, ok := l.bySite[k]
 	return i, ok
+}
+
+// bound brings a line's time back to most, where arrivals took it further
+// before the city's clock was known.
+func (st *lineState) bound(most int64) {
+	if st.now <= most {
+		return
+	}
+	st.now = most
+	st.evalAt = min(st.evalAt, most-evalEvery)
+	st.since, st.seen, st.wishAt = min(st.since, most), min(st.seen, most), min(st.wishAt, most)
 }
 
 // insert puts a sighting in its place among the pending ones and says whether
