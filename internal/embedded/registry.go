@@ -146,7 +146,7 @@ func (r *registry) ask(method, path string, body []byte) (status int, answer []b
 // ServeHTTP answers one request.
 func (r *registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method == http.MethodGet || req.Method == http.MethodHead {
-		r.fake.ServeHTTP(w, req)
+		r.fake.ServeHTTP(w, anySubject(req))
 		return
 	}
 	body, err := io.ReadAll(req.Body)
@@ -163,6 +163,20 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", registryMedia)
 	w.WriteHeader(status)
 	_, _ = w.Write(answer) // the client may have gone
+}
+
+// anySubject takes the parameter "subject" off a look-up by id. In Confluent's
+// registry it only chooses the context to look in, and clients send what they
+// take for the subject of a topic; the library would look among that subject's schemas alone.
+func anySubject(req *http.Request) *http.Request {
+	if !strings.HasPrefix(req.URL.Path, "/schemas/ids/") || !req.URL.Query().Has("subject") {
+		return req
+	}
+	req = req.Clone(req.Context())
+	q := req.URL.Query()
+	q.Del("subject")
+	req.URL.RawQuery = q.Encode()
+	return req
 }
 
 func refuse(w http.ResponseWriter, status, code int, message string) {

@@ -272,3 +272,20 @@ func FuzzFrames(f *testing.F) {
 		_, _, _ = embedded.ParseBatch(raw)
 	})
 }
+
+func TestAnIDIsFoundWhateverSubjectTheClientTakesItFor(t *testing.T) {
+	s := open(t, options(t.TempDir()))
+	created, err := http.Post(s.RegistryURL()+"/subjects/mine/versions", "application/json", strings.NewReader(`{"schema":"\"string\""}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	created.Body.Close()
+	resp, err := http.Get(s.RegistryURL() + "/schemas/ids/1?subject=some.topic-value&fetchMaxId=false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("answered %s", resp.Status)
+	}
+}
