@@ -9,6 +9,7 @@ import (
 )
 
 func TestEveryRecordShowsOnce(t *testing.T) {
+	t.Parallel()
 	k := cluster(t, 4)
 	cl := k.Client(t)
 	k.Produce(t, cl, inputs(0, 5000, 50)...)
@@ -21,6 +22,7 @@ func TestEveryRecordShowsOnce(t *testing.T) {
 }
 
 func TestRestartGoesOnFromCommittedState(t *testing.T) {
+	t.Parallel()
 	k := cluster(t, 4)
 	cl := k.Client(t)
 	for i := range 4 {

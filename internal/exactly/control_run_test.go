@@ -13,6 +13,7 @@ import (
 // Negative controls: a verifier that passes these proves nothing.
 
 func TestControlAtLeastOnceWorkerFailsTheVerifier(t *testing.T) {
+	t.Parallel()
 	k := cluster(t, 4)
 	cl := k.Client(t)
 	k.Produce(t, cl, inputs(0, 4000, 50)...)
@@ -36,6 +37,7 @@ func TestControlAtLeastOnceWorkerFailsTheVerifier(t *testing.T) {
 }
 
 func TestControlMemoryThatIsNotRewoundFailsTheVerifier(t *testing.T) {
+	t.Parallel()
 	rep := abortedRun(t, true)
 	if rep.Wrong == 0 {
 		t.Fatalf("the verifier saw nothing wrong with memory that is not rewound: %s", rep)
@@ -44,6 +46,7 @@ func TestControlMemoryThatIsNotRewoundFailsTheVerifier(t *testing.T) {
 }
 
 func TestFault09_AbortByRebalanceRewindsMemory(t *testing.T) {
+	t.Parallel()
 	if rep := abortedRun(t, false); !rep.OK() {
 		t.Fatalf("not exactly once: %s", rep)
 	}

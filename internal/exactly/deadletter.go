@@ -2,6 +2,7 @@ package exactly
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 const (
 	maxErrorText   = 1024 // bytes of an error in a dead letter's header
 	maxUnknownKept = 1024 // schema ids remembered as unknown
+	letterPause    = time.Second
 )
 
 // deadLetter emits the record as it came, with where it came from and why.
@@ -31,9 +33,20 @@ func (s *session) deadLetter(r *Record, class string, cause error) {
 	add(HeaderStage, s.cfg.Stage.Name)
 	s.out.Emit(s.cfg.DeadLetter, -1, r.Key, r.Value, s.headers...)
 	s.letters++
-	if s.letters <= 5 {
-		s.log.Warn("record sent to the dead letter topic", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "class", class, "err", text)
+	if s.letters == 1 {
+		s.letter = fmt.Sprintf("%s-%d@%d: %s: %.200s", r.Topic, r.Partition, r.Offset, class, text)
 	}
+}
+
+// logLetters says now and then that records went to the dead letter topic: a
+// flood of them must not become a flood of lines.
+func (r *Runner) logLetters(n int, first string, now time.Time) {
+	r.unsaid += n
+	if r.unsaid == 0 || now.Sub(r.saidAt) < letterPause {
+		return
+	}
+	r.log.Warn("records sent to the dead letter topic", "records", r.unsaid, "last", first)
+	r.unsaid, r.saidAt = 0, now
 }
 
 // unknownSchemas remembers since when schema ids have been unknown, across

@@ -29,6 +29,7 @@ func feed(ctx context.Context, cl *kgo.Client, n, keys, batch int, pause time.Du
 }
 
 func TestFault05_WorkerKilledMidTransaction(t *testing.T) {
+	t.Parallel()
 	kills, records := 20, 20_000
 	if longForm() {
 		kills, records = 200, 200_000
@@ -82,6 +83,7 @@ func hasOpenTransaction(k *testkit.Kafka) bool {
 }
 
 func TestFault06_ZombieIsFencedAndExits(t *testing.T) {
+	t.Parallel()
 	k := cluster(t, 4)
 	cl := k.Client(t)
 	env := []string{"BROKERS=" + strings.Join(k.Addrs, ","), "TXN=worker"}
@@ -119,11 +121,13 @@ func inputEnd(k *testkit.Kafka) (n int64) {
 }
 
 func TestFault07_SameInstanceTwiceLeavesTheNewerOne(t *testing.T) {
+	t.Parallel()
 	for name, txn := range map[string][2]string{
 		"same transactional id":   {"worker", "worker"},
 		"other transactional ids": {"worker-1", "worker-2"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			k := cluster(t, 4)
 			cl := k.Client(t)
 			k.Produce(t, cl, inputs(0, 1000, 20)...)
@@ -151,6 +155,7 @@ func TestFault07_SameInstanceTwiceLeavesTheNewerOne(t *testing.T) {
 }
 
 func TestFault08_RebalanceStorm(t *testing.T) {
+	t.Parallel()
 	rounds := 12
 	if longForm() {
 		rounds = 200
@@ -199,6 +204,7 @@ func TestFault08_RebalanceStorm(t *testing.T) {
 }
 
 func TestMoreWorkersThanPartitions(t *testing.T) {
+	t.Parallel()
 	k := cluster(t, 2)
 	cl := k.Client(t)
 	k.Produce(t, cl, inputs(0, 500, 20)...)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -26,6 +27,9 @@ const (
 
 // restoreStep is how often a restore that waits looks up and says so.
 const restoreStep = 5 * time.Second
+
+// lookUpTries bounds the repetitions of a look-up, some 5 s in all.
+const lookUpTries = 8
 
 // restoreJob is work for the restoring goroutine: until it is done, the
 // reducers of its tasks belong to it.
@@ -134,10 +138,13 @@ func (s *session) readState(ctx context.Context, tasks []*task) (read int64, err
 func (s *session) writeBarriers(ctx context.Context, cl *kgo.Client, topic string, parts map[int32]*logPart) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.RestoreStall)
 	defer cancel()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	var ends kadm.ListedOffsets
+	err := retry(ctx, func(ctx context.Context) (err error) {
+		if ends, err = kadm.NewClient(cl).ListEndOffsets(ctx, topic); err == nil {
+			err = ends.Error()
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("look up the end of changelog %s: %w", topic, err)
 	}
@@ -264,8 +271,15 @@ func (s *session) lookUpEnds(ctx context.Context, parts []*part) (map[*part]span
 			topics = append(topics, p.topic)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.RestoreStall)
-	defer cancel()
+	var spans map[*part]span
+	err := retry(ctx, func(ctx context.Context) (err error) {
+		spans, err = s.askEnds(ctx, topics, parts)
+		return err
+	})
+	return spans, err
+}
+
+func (s *session) askEnds(ctx context.Context, topics []string, parts []*part) (map[*part]span, error) {
 	starts, err := s.adm.ListStartOffsets(ctx, topics...)
 	if err != nil {
 		return nil, fmt.Errorf("look up where the input begins: %w", err)
@@ -292,4 +306,24 @@ func (s *session) lookUpEnds(ctx context.Context, parts []*part) (map[*part]span
 		spans[p] = span{start: a.Offset, stable: b.Offset, end: c.Offset}
 	}
 	return spans, nil
+}
+
+// retry repeats a look-up that the broker says may be repeated (a leader
+// moves, a topic is just being made), for a few seconds.
+func retry(ctx context.Context, fn func(context.Context) error) error {
+	for n := 1; ; n++ {
+		err := fn(ctx)
+		if err == nil || n > lookUpTries || !retriable(err) {
+			return err
+		}
+		sleep(ctx, backoff(n, 50*time.Millisecond, time.Second))
+		if ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func retriable(err error) bool {
+	var ke *kerr.Error
+	return errors.As(err, &ke) && ke.Retriable
 }

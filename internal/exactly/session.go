@@ -37,8 +37,9 @@ type session struct {
 	headers []event.Header
 	touched []*task
 	moved   []*part
-	letters int // dead letters in this transaction
-	taken   int // records in this transaction
+	letters int    // dead letters in this transaction
+	letter  string // the first of them, in words
+	taken   int    // records in this transaction
 
 	restoring bool
 	dropped   bool // fetched records were thrown away and must be fetched again
@@ -202,6 +203,7 @@ func (s *session) check(fetches kgo.Fetches) error {
 	var first error
 	fetches.EachError(func(topic string, partition int32, err error) {
 		var group *kgo.ErrGroupSession
+		var loss *kgo.ErrDataLoss
 		switch {
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		case errors.Is(err, kgo.ErrClientClosed):
@@ -211,6 +213,8 @@ func (s *session) check(fetches kgo.Fetches) error {
 				err = fmt.Errorf("read %s-%d: %w", topic, partition, err)
 			}
 			first = errors.Join(first, err)
+		case errors.As(err, &loss):
+			first = errors.Join(first, err) // committed state may be ahead of the log
 		case errors.As(err, &group):
 			s.log.Warn("the group lost us, joining again", "err", err)
 		default:

@@ -273,6 +273,9 @@ func (s *session) commit(begin time.Time) {
 	st.letters.Add(int64(s.letters))
 	st.commitTook.Store(int64(s.lastEnd.Sub(begin)))
 	st.commitAt.Store(s.lastEnd.UnixMilli())
+	if s.letters > 0 {
+		s.runner.logLetters(s.letters, s.letter, s.lastEnd)
+	}
 	s.touched, s.moved = s.touched[:0], s.moved[:0]
 	s.out.reset()
 	s.runner.failures.Store(0)

@@ -9,6 +9,7 @@
 package faultnet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,10 @@ type Fault struct {
 	// CorruptEvery flips one bit in every so many bytes; 0: none. The first
 	// one flipped is byte CorruptEvery.
 	CorruptEvery int64
+	// Mark, if set, restricts corruption to where these bytes pass by: one bit
+	// is flipped in every CorruptEvery-th occurrence. A protocol protects its
+	// payload, not its every field; this hits the payload.
+	Mark []byte
 	// CutAfter resets the connection once it has carried so many bytes since
 	// the fault was set; 0: never.
 	CutAfter int64
@@ -192,14 +197,14 @@ func (p *Proxy) carry(client *net.TCPConn) {
 // pump carries one direction until it ends.
 func (p *Proxy) pump(c *pair, d Direction, from, to *net.TCPConn) {
 	buf := make([]byte, 16<<10)
-	var carried, epoch int64 // carried: since the fault was set
+	var carried, marks, epoch int64 // carried and marks: since the fault was set
 	for {
 		n, err := from.Read(buf)
 		rest := buf[:n]
 		for len(rest) > 0 {
 			f, e, changed := p.fault(d)
 			if e != epoch {
-				epoch, carried = e, 0
+				epoch, carried, marks = e, 0, 0
 			}
 			if f.Stall {
 				select {
@@ -216,7 +221,7 @@ func (p *Proxy) pump(c *pair, d Direction, from, to *net.TCPConn) {
 			if f.CutAfter > 0 {
 				piece = piece[:min(int64(len(piece)), f.CutAfter-carried)]
 			}
-			p.corrupt(f, piece, carried)
+			p.corrupt(f, piece, carried, &marks)
 			if !f.Swallow {
 				if _, err := to.Write(piece); err != nil {
 					c.close()
@@ -256,10 +261,24 @@ func (p *Proxy) fault(d Direction) (f Fault, epoch int64, changed <-chan struct{
 }
 
 // corrupt flips one bit in every CorruptEvery bytes of piece, which begins
-// carried bytes into the stream.
-func (p *Proxy) corrupt(f Fault, piece []byte, carried int64) {
+// carried bytes into the stream, or in every CorruptEvery-th mark. A mark that
+// is cut in two by reading is not seen.
+func (p *Proxy) corrupt(f Fault, piece []byte, carried int64, marks *int64) {
 	if f.CorruptEvery <= 0 {
 		return
+	}
+	if len(f.Mark) > 0 {
+		for at := 0; ; at += len(f.Mark) {
+			i := bytes.Index(piece[at:], f.Mark)
+			if i < 0 {
+				return
+			}
+			at += i
+			if *marks++; *marks%f.CorruptEvery == 0 {
+				piece[at] ^= 1
+				p.corrupted.Add(1)
+			}
+		}
 	}
 	for at := f.CorruptEvery - 1 - carried%f.CorruptEvery; at < int64(len(piece)); at += f.CorruptEvery {
 		piece[at] ^= 1 << (at % 8)

@@ -184,6 +184,16 @@ func TestCorruptFlipsSingleBits(t *testing.T) {
 	}
 }
 
+func TestCorruptHitsOnlyMarks(t *testing.T) {
+	p := echo(t)
+	c := dial(t, p)
+	p.Set(faultnet.Up, faultnet.Fault{CorruptEvery: 2, Mark: []byte("mark")})
+	got, err := ask(c, []byte("mark mork mark mark mark"), time.Second)
+	if want := "mark mork lark mark lark"; err != nil || string(got) != want {
+		t.Fatalf("%q came back, want %q, err %v", got, want, err)
+	}
+}
+
 func TestCutAfterCarriesExactlySoMany(t *testing.T) {
 	p := echo(t)
 	c := dial(t, p)
