@@ -37,17 +37,17 @@ func unprocessable(code int, format string, args ...any) error {
 
 // Confluent's codes.
 const (
+	codeUnauthenticated   = 40101
+	codeUnauthorized      = 40301
 	codeTopicNotFound     = 40401
 	codePartitionNotFound = 40402
+	codeRegistry          = 40801
 	codeKeySchema         = 42201
 	codeValueSchema       = 42202
 	codeConversion        = 42203
 	codeSchema            = 42205
-	codeMalformed         = 42206
 	codeKafka             = 50002
 	codeKafkaRetriable    = 50003
-	recordFatal           = 1 // inside of a 200
-	recordRetriable       = 2
 )
 
 // answer runs f, after a look at what the client accepts, and turns its error

@@ -1,10 +1,11 @@
 // Package gateway is a Kafka REST Proxy with Confluent's v2 API, for devices that
 // can speak HTTP but no Kafka: it takes records as Avro, JSON or base64, and tells
-// of topics and brokers.
+// of topics and brokers. Avro is checked by the letter against its schema before
+// anything is sent, and carries the registry's framing.
 //
-// It has no consumer API, and it keeps nothing: any number of gateways can stand
-// side by side. A record whose answer is lost may be written twice by the client's
-// repetition, as with Confluent's own.
+// It deliberately has no consumers, no v3 API, creates no topics, and keeps nothing:
+// any number of gateways can stand side by side. A record whose answer is lost may
+// be written twice by the client's repetition, as with Confluent's own.
 package gateway
 
 import (
@@ -18,7 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -30,7 +30,10 @@ const (
 	defaultAddr    = "127.0.0.1:8082"
 	defaultMaxBody = 1 << 20
 	maxRecords     = 10_000
-	maxCached      = 1024 // schemas kept parsed
+	maxCached      = 256      // schemas kept parsed,
+	maxCachedText  = 64 << 10 // each of at most this many bytes
+	maxAtOnce      = 32       // requests in work, each with a body of up to MaxBody
+	queueWithin    = 5 * time.Second
 	deliverWithin  = 10 * time.Second
 	askWithin      = 5 * time.Second
 	drainWithin    = 3 * time.Second
@@ -57,9 +60,10 @@ type Gateway struct {
 	listener net.Listener
 	cl       *kgo.Client
 	adm      *kadm.Client
+	working  chan struct{} // one token a request to produce; bounds the memory of bodies
 
-	mu     sync.Mutex              // guards parsed
-	parsed map[string]*avro.Schema // by text
+	mu     sync.Mutex        // guards codecs
+	codecs map[string]*codec // by the schema's text
 }
 
 // New binds the listener; Run serves.
@@ -95,7 +99,7 @@ func New(cfg Config) (*Gateway, error) {
 		}
 		return nil, fmt.Errorf("REST Proxy: %w: choose another address with --gateway-addr", err)
 	}
-	return &Gateway{cfg: cfg, listener: l, cl: cl, adm: kadm.NewClient(cl), parsed: map[string]*avro.Schema{}}, nil
+	return &Gateway{cfg: cfg, listener: l, cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), codecs: map[string]*codec{}}, nil
 }
 
 // choosing takes the partition that a record names, and lets the key decide
@@ -168,27 +172,39 @@ func (g *Gateway) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWithin)
 	defer cancel()
 	err := srv.Shutdown(drain)
-	if err != nil {
+	if err != nil { // somebody is still writing: they are cut off
 		err = srv.Close()
 	}
-	<-ended
-	return err
+	return errors.Join(err, ignoreClosed(<-ended))
 }
 
-// schema parses a schema's text, once.
-func (g *Gateway) schema(text string) (*avro.Schema, error) {
+// codec parses a schema's text, once.
+func (g *Gateway) codec(text string) (*codec, error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if s, ok := g.parsed[text]; ok {
-		return s, nil
+	c, ok := g.codecs[text]
+	g.mu.Unlock()
+	if ok {
+		return c, nil
 	}
-	s, err := avro.Parse(text)
+	c, err := newCodec(text)
 	if err != nil {
 		return nil, err
 	}
-	if len(g.parsed) >= maxCached {
-		clear(g.parsed)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(text) > maxCachedText {
+		return c, nil
 	}
-	g.parsed[text] = s
-	return s, nil
+	if len(g.codecs) >= maxCached {
+		clear(g.codecs)
+	}
+	g.codecs[text] = c
+	return c, nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }

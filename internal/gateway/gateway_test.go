@@ -91,7 +91,7 @@ func TestEveryFaultHasConfluentsCode(t *testing.T) {
 		"no JSON":                         {"POST", "/topics/t", jsonType, "", `{"records":[`, 400, 400},
 		"a list instead of an object":     {"POST", "/topics/t", jsonType, "", `[]`, 400, 400},
 		"something behind the object":     {"POST", "/topics/t", jsonType, "", `{"records":[{"value":1}]}x`, 400, 400},
-		"no records":                      {"POST", "/topics/t", jsonType, "", `{"records":[]}`, 422, 42206},
+		"no records":                      {"POST", "/topics/t", jsonType, "", `{"records":[]}`, 422, 422},
 		"a body that is too large":        {"POST", "/topics/t", jsonType, "", `{"records":[{"value":"` + strings.Repeat("x", 70<<10) + `"}]}`, 413, 413},
 		"a topic that is not there":       {"POST", "/topics/none", jsonType, "", `{"records":[{"value":1}]}`, 404, 40401},
 		"a topic that cannot be":          {"POST", "/topics/a%20b", jsonType, "", `{"records":[{"value":1}]}`, 404, 40401},
@@ -107,6 +107,7 @@ func TestEveryFaultHasConfluentsCode(t *testing.T) {
 		"a value without a field":         {"POST", "/topics/t", avroType, "", avro(`{"key":{"at":1},"value":{"s":null}}`), 422, 42203},
 		"a branch that is not there":      {"POST", "/topics/t", avroType, "", avro(`{"key":{"at":1},"value":{"t":1,"s":{"int":3}}}`), 422, 42203},
 		"a number that does not fit":      {"POST", "/topics/t", avroType, "", avro(`{"key":{"at":1e40},"value":{"t":1,"s":null}}`), 422, 42203},
+		"a body that is not UTF-8":        {"POST", "/topics/t", jsonType, "", "{\"records\":[{\"value\":\"\xff\"}]}", 400, 400},
 		"a path that is none":             {"GET", "/clusters", "", "", "", 404, 404},
 		"a method that is none":           {"DELETE", "/topics/t", "", "", "", 405, 405},
 		"the description of no topic":     {"GET", "/topics/none", "", "", "", 404, 40401},
@@ -190,7 +191,7 @@ func TestABrokerThatRefusesIsToldForEachRecord(t *testing.T) {
 	for _, c := range []struct {
 		kafka int16
 		code  float64
-	}{{10, 1}, {29, 1}} { // MESSAGE_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED
+	}{{10, 50002}, {29, 40301}} { // MESSAGE_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED
 		cluster.ControlKey(0, refuse(c.kafka))
 		status, doc, text := ask(t, "POST", url+"/topics/t/partitions/0", jsonType, "", `{"records":[{"value":1},{"value":2}]}`)
 		offsets, _ := doc["offsets"].([]any)

@@ -9,8 +9,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"time"
+	"unicode/utf8"
 
-	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -54,6 +55,15 @@ func (g *Gateway) produce(w http.ResponseWriter, r *http.Request) error {
 		return &apiError{http.StatusUnsupportedMediaType, http.StatusUnsupportedMediaType,
 			"HTTP 415 Unsupported Media Type: use " + mediaAvro + ", " + mediaJSON + " or " + mediaBinary}
 	}
+	select {
+	case g.working <- struct{}{}:
+		defer func() { <-g.working }()
+	case <-r.Context().Done():
+		return r.Context().Err()
+	case <-time.After(queueWithin):
+		w.Header().Set("Retry-After", "1")
+		return &apiError{http.StatusTooManyRequests, http.StatusTooManyRequests, "HTTP 429 Too Many Requests: try again in a second"}
+	}
 	req, err := g.body(w, r)
 	if err != nil {
 		return err
@@ -80,10 +90,10 @@ func (g *Gateway) produce(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		if rec.Key, err = key(in.Key); err != nil {
-			return fmt.Errorf("key of record %d: %w", i, err)
+			return about("key", i, err)
 		}
 		if rec.Value, err = value(in.Value); err != nil {
-			return fmt.Errorf("value of record %d: %w", i, err)
+			return about("value", i, err)
 		}
 		records[i] = rec
 	}
@@ -91,19 +101,20 @@ func (g *Gateway) produce(w http.ResponseWriter, r *http.Request) error {
 	return write(w, answer)
 }
 
+// about says in which part of which record the fault of a request is.
+func about(part string, i int, err error) error {
+	if e, ok := errors.AsType[*apiError](err); ok {
+		e.Message = fmt.Sprintf("%s of record %d: %s", part, i, e.Message)
+	}
+	return err
+}
+
 // body reads a request within its bounds.
 func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (*produceRequest, error) {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, g.cfg.MaxBody))
-	dec.DisallowUnknownFields()
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, g.cfg.MaxBody))
 	req := &produceRequest{}
-	err := dec.Decode(req)
 	if err == nil {
-		var more json.RawMessage
-		if err = dec.Decode(&more); err == nil {
-			err = errors.New("something follows the object")
-		} else if errors.Is(err, io.EOF) {
-			err = nil
-		}
+		err = parse(text, req)
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("HTTP 413 Request Entity Too Large: a request may have %d bytes", tooLarge.Limit)}
@@ -113,11 +124,28 @@ func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (*produceRequest,
 	}
 	switch n := len(req.Records); {
 	case n == 0:
-		return nil, unprocessable(codeMalformed, "there are no records")
+		return nil, unprocessable(http.StatusUnprocessableEntity, "there are no records")
 	case n > maxRecords:
 		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("%d records are more than the %d of one request", n, maxRecords)}
 	}
 	return req, nil
+}
+
+// parse reads one JSON object and nothing behind it. encoding/json alone would
+// take bytes that are no text for U+FFFD.
+func parse(text []byte, req *produceRequest) error {
+	if !utf8.Valid(text) {
+		return errors.New("it is not UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(req); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the object")
+	}
+	return nil
 }
 
 // forms says how keys and values become bytes, and fills in the ids of their schemas.
@@ -182,7 +210,7 @@ func (g *Gateway) avroForm(ctx context.Context, subject string, text *string, id
 	default: // nothing but nulls
 		return func(json.RawMessage) ([]byte, error) { return nil, nil }, nil, nil
 	}
-	parsed, err := g.schema(schema)
+	parsed, err := g.codec(schema)
 	if err != nil {
 		return nil, nil, unprocessable(codeSchema, "the schema for %s is none: %v", subject, err)
 	}
@@ -199,18 +227,14 @@ func (g *Gateway) avroForm(ctx context.Context, subject string, text *string, id
 // registryError says that the registry did not take or give a schema. Confluent
 // answers 408 with code 40801 to what it does not take.
 func (g *Gateway) registryError(err error) error {
-	return &apiError{http.StatusRequestTimeout, 40801, "error with the schema registry: " + err.Error()}
+	return &apiError{http.StatusRequestTimeout, codeRegistry, "error with the schema registry: " + err.Error()}
 }
 
-func encodeAvro(schema *avro.Schema, id int, b json.RawMessage) ([]byte, error) {
-	if null(b) { // a null in the record, whatever the schema: on a compacted topic it deletes
+func encodeAvro(c *codec, id int, b json.RawMessage) ([]byte, error) {
+	if null(b) {
 		return nil, nil
 	}
-	var v any
-	if err := schema.DecodeJSON(b, &v); err != nil {
-		return nil, unprocessable(codeConversion, "it does not go with its schema: %v", err)
-	}
-	out, err := schema.AppendEncode(event.AppendFrame(nil, id), v)
+	out, err := c.appendJSON(event.AppendFrame(nil, id), b)
 	if err != nil {
 		return nil, unprocessable(codeConversion, "it does not go with its schema: %v", err)
 	}
@@ -233,11 +257,23 @@ func (g *Gateway) send(ctx context.Context, records []*kgo.Record) []offsetDoc {
 			out[i] = offsetDoc{Partition: &r.Partition, Offset: &r.Offset}
 			continue
 		}
-		code, text := recordFatal, err.Error()
-		if kerr.IsRetriable(err) || errors.Is(err, kgo.ErrRecordTimeout) || errors.Is(err, kgo.ErrRecordRetries) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			code = recordRetriable
-		}
+		code, text := producerCode(err), err.Error()
 		out[i] = offsetDoc{ErrorCode: &code, Error: &text}
 	}
 	return out
+}
+
+// producerCode is Confluent's code for what became of a record. The
+// documentation of the API has 1 and 2 for it; Confluent's own proxy answers these.
+func producerCode(err error) int {
+	switch {
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return codeUnauthenticated
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return codeUnauthorized
+	case kerr.IsRetriable(err), errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return codeKafkaRetriable
+	}
+	return codeKafka
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -114,8 +115,12 @@ func (d *Device) Stats() Stats {
 }
 
 // Offer takes a reading to report. It never waits: where the spool is full the
-// oldest reading is given up and counted.
+// oldest reading is given up and counted. A temperature that is no number is refused.
 func (d *Device) Offer(w event.Weather) {
+	if t := float64(w.Temperature); math.IsNaN(t) || math.IsInf(t, 0) {
+		d.refuse(w, "its temperature is no number")
+		return
+	}
 	d.mu.Lock()
 	if len(d.spool) >= d.cfg.Spool {
 		d.spool = d.spool[1:]
@@ -151,7 +156,7 @@ func (d *Device) done(upTo int64) {
 // spool is not sent: whoever offered it knows from Accepted where to go on.
 func (d *Device) Run(ctx context.Context) error {
 	var batch []event.Weather
-	pause := firstPause
+	pause, away := firstPause, false
 	for {
 		if batch = d.next(batch); len(batch) == 0 {
 			select {
@@ -162,6 +167,10 @@ func (d *Device) Run(ctx context.Context) error {
 			continue
 		}
 		settled, err := d.send(ctx, batch)
+		if err == nil && away {
+			d.cfg.Logger.Info("the REST Proxy takes the weather again", "proxy", d.target)
+			away = false
+		}
 		if settled > 0 {
 			d.done(batch[settled-1].Timestamp)
 			pause = firstPause
@@ -173,7 +182,10 @@ func (d *Device) Run(ctx context.Context) error {
 			return nil
 		}
 		d.retries.Add(1)
-		d.cfg.Logger.Debug("the REST Proxy did not take the weather", "err", err, "spooled", len(batch), "again_in", pause)
+		if !away { // once, not at every try
+			d.cfg.Logger.Warn("the REST Proxy does not take the weather; readings wait in the spool", "proxy", d.target, "err", err)
+			away = true
+		}
 		wait := pause/2 + rand.N(pause) //nolint:gosec // spreads retries, hides nothing
 		select {
 		case <-ctx.Done():
@@ -210,8 +222,11 @@ type (
 	}
 )
 
-// retriable is the per-record error code of a fault that passes.
-const retriable = 2
+// hopeless says whether a per-record error code means that the record itself is
+// at fault: 1 by the API's documentation, 50002 by Confluent's own proxy. All
+// others, such as 2, 50003 (Kafka is away) and 40301 (not allowed, which an
+// operator can mend), are worth another try.
+func hopeless(code int) bool { return code == 1 || code == 50002 }
 
 // send reports batch and returns how many of its readings, from the first, are
 // settled: taken, or refused for good. An error says why the rest is not.
@@ -221,9 +236,8 @@ func (d *Device) send(ctx context.Context, batch []event.Weather) (settled int, 
 		req.Records = append(req.Records, record{key{w.Timestamp}, value{w.Temperature, w.Status}})
 	}
 	body, err := json.Marshal(req)
-	if err != nil { // a temperature that is no number
-		d.refuse(batch[0], err.Error())
-		return 1, nil
+	if err != nil {
+		return 0, err
 	}
 	post, err := http.NewRequestWithContext(ctx, http.MethodPost, d.target, bytes.NewReader(body))
 	if err != nil {
@@ -240,9 +254,9 @@ func (d *Device) send(ctx context.Context, batch []event.Weather) (settled int, 
 	switch {
 	case err != nil:
 		return 0, err
-	case resp.StatusCode == http.StatusUnprocessableEntity && len(batch) > 1:
-		return d.send(ctx, batch[:1]) // one of them is at fault; find it by going one by one
-	case resp.StatusCode == http.StatusUnprocessableEntity:
+	case atFault(resp.StatusCode) && len(batch) > 1:
+		return d.send(ctx, batch[:1]) // one of them is at fault, or it is their number; go one by one
+	case atFault(resp.StatusCode):
 		d.refuse(batch[0], fmt.Sprintf("%.200s", text))
 		return 1, nil
 	case resp.StatusCode != http.StatusOK:
@@ -258,6 +272,11 @@ func (d *Device) send(ctx context.Context, batch []event.Weather) (settled int, 
 	return d.settle(batch, a)
 }
 
+// atFault says whether a status is about what was sent.
+func atFault(status int) bool {
+	return status == http.StatusUnprocessableEntity || status == http.StatusRequestEntityTooLarge
+}
+
 // settle goes through a 200, which may hold an error for each record.
 func (d *Device) settle(batch []event.Weather, a answer) (int, error) {
 	for i, o := range a.Offsets {
@@ -271,7 +290,7 @@ func (d *Device) settle(batch []event.Weather, a answer) (int, error) {
 			if d.cfg.Accepted != nil {
 				d.cfg.Accepted(batch[i].Timestamp)
 			}
-		case o.ErrorCode != nil && *o.ErrorCode != retriable:
+		case o.ErrorCode != nil && hopeless(*o.ErrorCode):
 			d.refuse(batch[i], text)
 		default:
 			return i, fmt.Errorf("%s did not take the reading of %d: %.200q", d.target, batch[i].Timestamp, text)

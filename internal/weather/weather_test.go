@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -56,7 +57,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		for i, o := range a.Offsets {
 			if o.ErrorCode == nil && o.Offset != nil {
 				p.taken = append(p.taken, req.Records[i].Key.Timestamp)
-			} else if *o.ErrorCode == 2 {
+			} else if *o.ErrorCode != 1 && *o.ErrorCode != 50002 {
 				break
 			}
 		}
@@ -84,6 +85,9 @@ func TestReadingsArriveInOrderWhateverTheProxyDoes(t *testing.T) {
 		"it answers for too few records":        {says(200, `{"offsets":[]}`), well},
 		"it redirects to another host":          {says(302, ""), well},
 		"one record fails in a way that passes": {says(200, `{"offsets":[{"error_code":2,"error":"broker away"}]}`), well},
+		"Confluent's own code for that":         {says(200, `{"offsets":[{"error_code":50003,"error":"broker away"}]}`), well},
+		"it is not allowed, for a while":        {says(200, `{"offsets":[{"error_code":40301,"error":"not authorized"}]}`), says(401, `{"error_code":40101}`), well},
+		"the topic comes later":                 {says(404, `{"error_code":40401,"message":"Topic not found."}`), well},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -113,6 +117,8 @@ func TestAReadingThatIsRefusedForGoodDoesNotHoldUpTheNext(t *testing.T) {
 	for name, refusal := range map[string]func(int) (int, string){
 		"the whole request, 422":     says(422, `{"error_code":42203,"message":"no"}`),
 		"the record inside of a 200": says(200, `{"offsets":[{"error_code":1,"error":"too large"}]}`),
+		"the same by Confluent":      says(200, `{"offsets":[{"error_code":50002,"error":"too large"}]}`),
+		"the request is too large":   says(413, `{"error_code":413}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -130,6 +136,88 @@ func TestAReadingThatIsRefusedForGoodDoesNotHoldUpTheNext(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAReadingThatIsNoNumberDoesNotCostAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &proxy{answers: []func(int) (int, string){well}}
+		d := device(t, weather.Config{Client: &http.Client{Transport: p}})
+		for at, temperature := range []float32{70, float32(math.NaN()), 71, float32(math.Inf(1)), 72} {
+			d.Offer(event.Weather{Timestamp: int64(at), Temperature: temperature, Status: "sunny"})
+		}
+		stop := run(t, d)
+		time.Sleep(time.Minute)
+		stop()
+		if s := d.Stats(); s.Refused != 2 || !slices.Equal(p.taken, []int64{0, 2, 4}) {
+			t.Errorf("%+v, taken %v", s, p.taken)
+		}
+	})
+}
+
+func TestOneBadReadingAmongManyIsFoundAndTheRestArrivesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var taken []int64
+		p := transport(func(r *http.Request) (int, string) {
+			var req struct {
+				Records []struct{ Key struct{ Timestamp int64 } }
+			}
+			if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+				t.Error(err)
+			}
+			for _, rec := range req.Records {
+				if rec.Key.Timestamp == 7 {
+					return 422, `{"error_code":42203,"message":"value of record: no"}`
+				}
+			}
+			for _, rec := range req.Records {
+				taken = append(taken, rec.Key.Timestamp)
+			}
+			return well(len(req.Records))
+		})
+		d := device(t, weather.Config{Client: &http.Client{Transport: p}})
+		for at := range int64(10) {
+			d.Offer(event.Weather{Timestamp: at, Temperature: 70, Status: "sunny"})
+		}
+		stop := run(t, d)
+		time.Sleep(time.Minute)
+		stop()
+		if s := d.Stats(); s.Refused != 1 || !slices.Equal(taken, []int64{0, 1, 2, 3, 4, 5, 6, 8, 9}) {
+			t.Errorf("%+v, taken %v", s, taken)
+		}
+	})
+}
+
+func TestAStopDoesNotWaitForAProxyThatStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stalls := roundTrip(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		d := device(t, weather.Config{Client: &http.Client{Transport: stalls}})
+		d.Offer(event.Weather{Timestamp: 1, Temperature: 70, Status: "sunny"})
+		stop := run(t, d)
+		synctest.Wait()
+		began := time.Now()
+		stop()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("stopping took %v", took)
+		}
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// transport answers by f.
+func transport(f func(*http.Request) (int, string)) http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		status, text := f(r)
+		rec := httptest.NewRecorder()
+		rec.WriteHeader(status)
+		rec.WriteString(text)
+		return rec.Result(), nil
+	})
 }
 
 func TestAFullSpoolGivesUpTheOldestAndCounts(t *testing.T) {
