@@ -142,9 +142,7 @@ type Incident struct {
 	Minutes   int32
 }
 
-// StationRow is a row of the station table as Connect puts it on the log
-// (topic stations), and StationLine one of station_lines; both JSON.
-// StationOnLine is a row of the reshaped table (topic stations.table.v1).
+// StationOnLine is a row of the reshaped stations table (topic stations.table.v1), JSON.
 type StationOnLine struct {
 	StationID   int32  `json:"station_id"`
 	StationName string `json:"station_name"`

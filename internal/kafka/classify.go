@@ -28,6 +28,7 @@ const (
 
 // String returns the class in one word.
 func (c Class) String() string {
+	//exhaustive:enforce
 	switch c {
 	case Poison:
 		return "poison"

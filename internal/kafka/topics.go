@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -156,10 +157,10 @@ func partitionCounts(ctx context.Context, cl *kgo.Client, specs []event.TopicSpe
 		if t.Topic == nil {
 			continue
 		}
-		switch err := kerr.ErrorForCode(t.ErrorCode); err {
-		case nil, kerr.LeaderNotAvailable:
+		switch err := kerr.ErrorForCode(t.ErrorCode); {
+		case err == nil, errors.Is(err, kerr.LeaderNotAvailable):
 			have[*t.Topic] = int32(len(t.Partitions))
-		case kerr.UnknownTopicOrPartition:
+		case errors.Is(err, kerr.UnknownTopicOrPartition):
 		default:
 			return nil, fmt.Errorf("ask Kafka for topic %s: %w", *t.Topic, err)
 		}
@@ -193,9 +194,9 @@ func createTopics(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec, 
 	}
 	var faults []error
 	for _, t := range resp.Topics {
-		switch err := kerr.ErrorForCode(t.ErrorCode); err {
-		case nil:
-		case kerr.TopicAlreadyExists:
+		switch err := kerr.ErrorForCode(t.ErrorCode); {
+		case err == nil:
+		case errors.Is(err, kerr.TopicAlreadyExists):
 			raced = append(raced, t.Topic)
 		default:
 			if t.ErrorMessage != nil && *t.ErrorMessage != "" {
