@@ -118,12 +118,12 @@ func TestRidersFollowTheTrainsOfTheirHour(t *testing.T) {
 	night := inspect(t, cta.Chicago())
 	night.warm(c)
 	c.Advance(wednesday+hour-1, night)
-	if got := night.lines[belmont]; got["brown"]+got["purple"] > 0 || got["red"] == 0 {
+	if got := night.gates[belmont].lines; got["brown"]+got["purple"] > 0 || got["red"] == 0 {
 		t.Errorf("riders at Belmont from 3 to 4: %v", got)
 	}
-	clear(night.lines)
+	clear(night.gates[belmont].lines)
 	c.Advance(wednesday+6*hour, night)
-	if got := night.lines[belmont]; got["brown"] == 0 || got["purple"] == 0 || got["red"] < got["brown"] {
+	if got := night.gates[belmont].lines; got["brown"] == 0 || got["purple"] == 0 || got["red"] < got["brown"] {
 		t.Errorf("riders at Belmont in the morning: %v", got)
 	}
 }

@@ -27,9 +27,15 @@ type inspector struct {
 	arrivals  map[string]int // by line
 	status    map[string]int
 
-	entries   map[int32]int // by station
-	lastEntry map[int32]int64
-	lines     map[int32]map[string]int
+	gates map[int32]*gate // by station
+}
+
+// gate is what was seen of a station's riders.
+type gate struct {
+	name    string
+	entries int
+	last    int64
+	lines   map[string]int
 }
 
 // reporter is the part of *testing.T that says what is wrong.
@@ -54,13 +60,17 @@ type place struct {
 func (p place) at() cta.Call { return p.pattern.Calls[p.call] }
 
 func inspect(t reporter, net *cta.Network) *inspector {
-	return &inspector{
+	in := &inspector{
 		t: t, net: net,
 		trains: make(map[string]*sighting), turns: make(map[int32]int),
 		platforms: make(map[int32]int64), legs: make(map[[2]int32][]string),
 		arrivals: make(map[string]int), status: make(map[string]int),
-		entries: make(map[int32]int), lastEntry: make(map[int32]int64), lines: make(map[int32]map[string]int),
+		gates: make(map[int32]*gate),
 	}
+	for _, s := range net.Stations {
+		in.gates[s.ID] = &gate{name: s.Name, lines: make(map[string]int)}
+	}
+	return in
 }
 
 func (in *inspector) fault(a any, format string, args ...any) {
@@ -70,33 +80,29 @@ func (in *inspector) fault(a any, format string, args ...any) {
 	}
 }
 
-func (in *inspector) time(e any, at int64) {
-	if at < in.last {
-		in.fault(e, "time goes back from %d", in.last)
-	}
-	in.last = at
-}
-
 func (in *inspector) Turnstile(e *event.Turnstile) {
-	in.time(*e, e.Timestamp)
-	if in.lastEntry[e.StationID] >= e.Timestamp {
-		in.fault(*e, "two riders at a station in the same millisecond")
+	if e.Timestamp < in.last {
+		in.fault(*e, "time goes back from %d", in.last)
 	}
-	in.lastEntry[e.StationID] = e.Timestamp
-	in.entries[e.StationID]++
-	s := in.net.Station(e.StationID)
-	if s == nil || s.Name != e.StationName {
+	in.last = e.Timestamp
+	g := in.gates[e.StationID]
+	if g == nil || g.name != e.StationName {
 		in.fault(*e, "no such station")
 		return
 	}
-	if in.lines[e.StationID] == nil {
-		in.lines[e.StationID] = make(map[string]int)
+	if g.last >= e.Timestamp {
+		in.fault(*e, "two riders at a station in the same millisecond")
 	}
-	in.lines[e.StationID][e.Line]++
+	g.last = e.Timestamp
+	g.entries++
+	g.lines[e.Line]++
 }
 
 func (in *inspector) Arrival(a *event.Arrival) {
-	in.time(*a, a.Timestamp)
+	if a.Timestamp < in.last {
+		in.fault(*a, "time goes back from %d", in.last)
+	}
+	in.last = a.Timestamp
 	in.arrivals[a.Line]++
 	in.status[a.TrainStatus]++
 	here, ok := in.find(a)

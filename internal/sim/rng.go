@@ -44,9 +44,6 @@ func (r *rng) below(n int64) int64 {
 	return int64(hi)
 }
 
-// between returns a number from lo to hi, both included.
-func (r *rng) between(lo, hi int64) int64 { return lo + r.below(hi-lo+1) }
-
 // around returns a number within spread of mid, the nearer the likelier.
 func (r *rng) around(mid, spread int64) int64 {
 	return mid - spread + r.below(spread+1) + r.below(spread+1)

@@ -69,15 +69,15 @@ func runWeek(t *testing.T, o Options) *week {
 var thanksgivingWeek = chicago(2025, time.November, 24, 3, 0)
 
 func TestAWeekKeepsTheLawsOfTheRailway(t *testing.T) {
-	for _, incidents := range []string{"off", "normal", "heavy"} {
+	for _, incidents := range []string{"off", "heavy"} {
 		t.Run(incidents, func(t *testing.T) {
 			w := runWeek(t, Options{Seed: 7, Start: thanksgivingWeek, Incidents: incidents})
 			checkTurnBacks(t, w)
 			checkStatus(t, w, incidents)
+			checkEntries(t, w)
 			if incidents == "heavy" {
 				return // delays move departures
 			}
-			checkEntries(t, w)
 			checkDepartures(t, w)
 			checkNights(t, w)
 			checkDayTypes(t, w)
@@ -97,7 +97,7 @@ func checkTurnBacks(t *testing.T, w *week) {
 
 func checkStatus(t *testing.T, w *week, incidents string) {
 	broken := w.status[event.BrokenDown]
-	if incidents == "off" && broken != 0 || incidents != "off" && broken < 20 {
+	if incidents == "off" && broken != 0 || incidents == "heavy" && broken < 100 {
 		t.Errorf("%d breakdowns in a week", broken)
 	}
 	if w.status[event.OutOfService] == 0 {
@@ -122,13 +122,13 @@ func checkEntries(t *testing.T, w *week) {
 		for _, d := range serviceDays() {
 			want += s.Entries[d.Type]
 		}
-		got := float64(w.entries[s.ID])
+		got := float64(w.gates[s.ID].entries)
 		all, allReal = all+got, allReal+want
 		// 2 % and, for small stations, what chance allows.
 		if math.Abs(got-want) > max(0.02*want, 4.5*math.Sqrt(want)) {
 			t.Errorf("%s (%d): %.0f entries in a week, really %.0f", s.Name, s.ID, got, want)
 		}
-		for line := range w.lines[s.ID] {
+		for line := range w.gates[s.ID].lines {
 			if !slices.Contains(s.Lines, line) {
 				t.Errorf("%s (%d) has riders of line %q", s.Name, s.ID, line)
 			}
@@ -230,7 +230,7 @@ func TestTheNightsWhenTheClockChanges(t *testing.T) {
 			c := mustCity(t, cta.Chicago(), Options{Seed: 3, Start: start})
 			in := inspect(t, cta.Chicago())
 			in.warm(c)
-			howard := in.net.Station(40900)
+			howard := in.gates[40900]
 			until := chicago(clock(start).Year(), clock(start).Month(), clock(start).Day()+1, 12, 0)
 			lastRed, entries := start, 0
 			for now := start; now < until; now += 5 * minute {
@@ -242,10 +242,10 @@ func TestTheNightsWhenTheClockChanges(t *testing.T) {
 					t.Fatalf("no train on the red line from %v to %v", clock(lastRed), clock(now))
 				}
 				if now%hour == 0 {
-					if in.entries[howard.ID] == entries && now > start {
+					if howard.entries == entries && now > start {
 						t.Errorf("nobody enters Howard in the hour to %v", clock(now))
 					}
-					entries = in.entries[howard.ID]
+					entries = howard.entries
 				}
 			}
 		})
