@@ -67,3 +67,8 @@ var (
 	Frames      = frames
 	AppendFrame = appendFrame
 )
+
+// PartitionBytes is the size of a partition's log.
+func (s *Stack) PartitionBytes(topic string, partition int32) int64 {
+	return s.broker.cluster.PartitionInfo(topic, partition).NumBytes
+}

@@ -132,6 +132,12 @@ func (b *broker) compact() bool {
 		b.fail(err)
 		return true
 	}
+	for _, name := range names {
+		if err := settle(filepath.Join(b.dir, "partitions", name)); err != nil {
+			b.fail(err)
+			return true
+		}
+	}
 	b.cluster.Compact()
 	if b.broken.Load() {
 		return true // the spare names stay for the next start

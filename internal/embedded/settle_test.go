@@ -1,0 +1,108 @@
+package embedded_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ell/internal/embedded"
+	"ell/internal/event"
+	"ell/internal/kafka"
+)
+
+// commitMany commits n transactions on one key, each tenth of them aborted.
+func commitMany(t *testing.T, cl *kgo.Client, from, n int) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		cl.Produce(t.Context(), &kgo.Record{Topic: "t", Key: []byte("k"), Value: []byte(strconv.Itoa(i))}, nil)
+		if err := cl.Flush(within(t, 5*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.EndTransaction(within(t, 5*time.Second), kgo.TransactionEndTry(i%10 != 9)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCompactionDropsTheMarkersOfAProducerThatGoesOn(t *testing.T) {
+	o := options(t.TempDir())
+	embedded.Hurry(&o, time.Hour, 1)
+	s := open(t, o)
+	create(t, s.KafkaAddr(), event.TopicSpec{Name: "t", Partitions: 1, Compact: true})
+	cl := client(t, s.KafkaAddr(), kgo.TransactionalID("x"))
+	// A key that is written once keeps its producer id on the topic for ever.
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	cl.Produce(t.Context(), &kgo.Record{Topic: "t", Key: []byte("once"), Value: []byte("v")}, nil)
+	if err := cl.Flush(within(t, 5*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.EndTransaction(within(t, 5*time.Second), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 3 {
+		commitMany(t, cl, 100*round, 100)
+		before := s.LastCompaction()
+		s.Upkeep()
+		if err := cl.Ping(within(t, 5*time.Second)); err != nil { // a request, at which to compact
+			t.Fatal(err)
+		}
+		if !s.LastCompaction().After(before) {
+			t.Fatal("nothing was compacted")
+		}
+		if n := s.PartitionBytes("t", 0); n > 500 {
+			t.Errorf("round %d: %d bytes are left of two keys", round, n)
+		}
+		got := records(t, s.KafkaAddr(), "t")
+		slices.Sort(got)
+		if want := fmt.Sprintf("k=%d", 100*round+98); !slices.Contains(got, want) || !slices.Contains(got, "once=v") || len(got) != 2 {
+			t.Errorf("round %d: got %v, want once=v and %s", round, got, want)
+		}
+	}
+	// A kill now, and everything is still there.
+	s = open(t, options(image(t, s)))
+	if table, err := kafka.ReadTable(t.Context(), kafka.Config{Brokers: []string{s.KafkaAddr()}}, "t", 0); err != nil || string(table["k"].Value) != "298" || string(table["once"].Value) != "v" {
+		t.Errorf("after a kill: %v, %v", table, err)
+	}
+}
+
+func TestCompactionWaitsForAnOpenTransactionAndLosesNothingWhenItAborts(t *testing.T) {
+	o := options(t.TempDir())
+	embedded.Hurry(&o, time.Hour, 1)
+	s := open(t, o)
+	create(t, s.KafkaAddr(), event.TopicSpec{Name: "t", Partitions: 1, Compact: true})
+	cl := client(t, s.KafkaAddr(), kgo.TransactionalID("x"))
+	commitMany(t, cl, 1, 1)
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the last batch of a log is never compacted
+		if err := cl.ProduceSync(within(t, 5*time.Second), &kgo.Record{Topic: "t", Key: []byte("k"), Value: []byte("open")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := s.LastCompaction()
+	s.Upkeep()
+	for began := time.Now(); time.Since(began) < 400*time.Millisecond; {
+		if err := cl.Ping(within(t, 5*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.LastCompaction().After(before) {
+		t.Error("it compacted under an open transaction")
+	}
+	if err := cl.EndTransaction(within(t, 5*time.Second), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	if got := records(t, s.KafkaAddr(), "t"); !slices.Equal(got, []string{"k=1"}) {
+		t.Errorf("got %v", got)
+	}
+}
