@@ -285,6 +285,12 @@ func child(name string) int {
 			return 3
 		}
 		return 0
+	case "broker":
+		if err := broker(ctx); err != nil {
+			fmt.Println("broker ended:", err)
+			return 3
+		}
+		return 0
 	case "at-least-once":
 		if err := atLeastOnce(ctx, addrs); err != nil {
 			fmt.Println("worker ended:", err)

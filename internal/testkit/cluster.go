@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -73,6 +74,15 @@ func (k *Kafka) Topics(t testing.TB, partitions int32, names ...string) {
 			t.Fatalf("create topic %s: %v", n, err)
 		}
 	}
+}
+
+// CreateTopic makes a topic over the wire, for clusters in other processes.
+func CreateTopic(ctx context.Context, cl *kgo.Client, name string, partitions int32) error {
+	_, err := kadm.NewClient(cl).CreateTopic(ctx, partitions, 1, nil, name)
+	if err != nil {
+		return fmt.Errorf("create topic %s: %w", name, err)
+	}
+	return nil
 }
 
 // Produce writes records without a transaction and fails the test on an error.
