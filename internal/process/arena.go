@@ -1,6 +1,10 @@
 package process
 
-import "ell/internal/event"
+import (
+	"slices"
+
+	"ell/internal/event"
+)
 
 const (
 	arenaFirst = 2 << 10  // bytes of the first chunk; most reducers, one a topic, need no more
@@ -42,7 +46,7 @@ func (a *arena) close(b []byte) []byte {
 	if len(b) <= cap(c)-len(c) {
 		a.chunks[a.cur] = c[:len(c)+len(b)]
 	}
-	return b[:len(b):len(b)]
+	return slices.Clip(b)
 }
 
 // openHeaders returns an empty slice with room for a few headers.
@@ -62,7 +66,7 @@ func (a *arena) closeHeaders(h []event.Header) []event.Header {
 	if len(h) <= cap(c)-len(c) {
 		a.headers[a.hcur] = c[:len(c)+len(h)]
 	}
-	return h[:len(h):len(h)]
+	return slices.Clip(h)
 }
 
 // reset forgets everything handed out. What one huge transaction took beyond

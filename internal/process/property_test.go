@@ -198,7 +198,7 @@ func sameLog(t *testing.T, want, got []output) {
 		t.Fatal("the stage gave no output at all")
 	}
 	for i := range min(len(want), len(got)) {
-		if a, b := want[i].String(), got[i].String(); a != b {
+		if a, b := want[i], got[i]; !a.same(b) {
 			t.Fatalf("output %d of %d:\nwant %s\n got %s", i, len(want), a, b)
 		}
 	}

@@ -189,18 +189,21 @@ func (l *Lines) look(li int, st *lineState) look {
 	return k
 }
 
+// troubles are what a look finds of trains that stand, or run late.
+type troubles struct {
+	broken, held, late       int
+	brokenAt, heldAt, lateAt fix   // of late and held ones the worst
+	heldFor                  int64 // past its due time, ms
+	lateBy                   int32 // behind the timetable, seconds
+}
+
 // lookTrains counts the trains in service and finds those that stand or run late.
 func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
-	held, late := int64(heldEnter), int64(lateEnter)
+	heldLeast, lateLeast := int64(heldEnter), int64(lateEnter)
 	if st.word == wordDelays {
-		held, late = heldStay, lateStay
+		heldLeast, lateLeast = heldStay, lateStay
 	}
 	l.seenNow(li)
-	var worst, broken fix
-	var worstOver int64
-	var worstLate int32 // seconds behind the timetable
-	var lateAt fix
-	var standing, lates, brokens int
 	l.ids = l.ids[:0]
 	for key := range l.train.All() {
 		if int(key.line) == li {
@@ -208,14 +211,14 @@ func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
 		}
 	}
 	slices.SortFunc(l.ids, func(a, b trainKey) int { return strings.Compare(a.id, b.id) })
+	var w troubles
 	for _, key := range l.ids {
-		t := l.train.Peek(key)
-		f := l.view(key, t)
+		f := l.view(key, l.train.Peek(key))
 		k.seen = max(k.seen, min(f.seen, st.now))
 		switch f.status {
 		case brokenDown:
-			brokens++
-			broken = f
+			w.broken++
+			w.brokenAt = f
 			continue
 		case outOfService:
 			continue
@@ -226,36 +229,42 @@ func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
 		}
 		p := l.predict(st, key, &f, 0)
 		if c := l.m.call(f.place); !c.turn && !c.start {
-			if over := st.now - p.due; over >= held {
-				standing++
-				if over > worstOver {
-					worstOver, worst = over, f
+			if over := st.now - p.due; over >= heldLeast {
+				w.held++
+				if over > w.heldFor {
+					w.heldFor, w.heldAt = over, f
 				}
 			}
 		}
-		if f.behind(st.extra)/1000 >= late {
-			lates++
-			if p.delay > worstLate {
-				worstLate, lateAt = p.delay, f
+		if f.behind(st.extra)/1000 >= lateLeast {
+			w.late++
+			if p.delay > w.lateBy {
+				w.lateBy, w.lateAt = p.delay, f
 			}
 		}
 	}
-	info := &l.m.lines[li]
+	return w.sentence(&l.m.lines[li], k.trains)
+}
+
+// sentence tells the worst of the troubles of a line with so many trains, ""
+// if they are not worth a word.
+func (w *troubles) sentence(info *lineInfo, trains int) string {
 	switch {
-	case brokens > 0:
-		s := &info.sites[broken.site]
+	case w.broken > 0:
+		s := &info.sites[w.brokenAt.site]
 		return fmt.Sprintf("A %s train has broken down at %s.", info.bound(s.dir), s.name)
-	case standing > 0:
-		s := &info.sites[worst.site]
-		text := fmt.Sprintf("A %s train has been held near %s for %d minutes", info.bound(s.dir), s.name, worstOver/60_000)
-		if standing > 1 {
-			text += fmt.Sprintf("; %s more %s", count(standing-1), plural(standing-1, "train is waiting", "trains are waiting"))
+	case w.held > 0:
+		s := &info.sites[w.heldAt.site]
+		text := fmt.Sprintf("A %s train has been held near %s for %d %s", info.bound(s.dir), s.name,
+			w.heldFor/60_000, plural(int(w.heldFor/60_000), "minute", "minutes"))
+		if w.held > 1 {
+			text += fmt.Sprintf("; %s more %s", count(w.held-1), plural(w.held-1, "train is waiting", "trains are waiting"))
 		}
 		return text + "."
-	case lates >= 2 && 10*lates >= k.trains || lates > 0 && 2*lates >= k.trains:
-		s := &info.sites[lateAt.site]
+	case w.late >= 2 && 10*w.late >= trains || w.late > 0 && 2*w.late >= trains:
+		s := &info.sites[w.lateAt.site]
 		return fmt.Sprintf("%d of %d trains %s late; a %s train near %s is %d minutes behind the timetable.",
-			lates, k.trains, plural(lates, "runs", "run"), info.bound(s.dir), s.name, worstLate/60)
+			w.late, trains, plural(w.late, "runs", "run"), info.bound(s.dir), s.name, w.lateBy/60)
 	}
 	return ""
 }
@@ -321,66 +330,6 @@ func (l *Lines) lookWaits(li int, st *lineState, k *look) string {
 	return fmt.Sprintf("No %s train has called at %s for %d minutes.", info.bound(s.dir), s.name, worst/60)
 }
 
-// lookSlow finds the stretch of a pattern on which trains lose the most time
-// against what is usual at this time.
-func (l *Lines) lookSlow(li int, st *lineState) string {
-	limit := float64(slowEnter)
-	if st.word == wordSlow {
-		limit = slowStay
-	}
-	var worst stretch
-	for pi := range l.m.patterns {
-		if l.m.patterns[pi].line != li {
-			continue
-		}
-		if s := l.slowest(int16(pi), st); s.over > worst.over {
-			worst = s
-		}
-	}
-	if worst.over < limit {
-		return ""
-	}
-	info := &l.m.lines[li]
-	a, b := &info.sites[worst.from], &info.sites[worst.to]
-	return fmt.Sprintf("%s trains take %d %s longer than usual between %s and %s.", capital(info.bound(a.dir)),
-		minutes(int32(worst.lost/1000)), plural(int(minutes(int32(worst.lost/1000))), "minute", "minutes"), a.name, b.name)
-}
-
-// stretch is a part of a pattern in one direction on which trains lose time, in ms.
-type stretch struct {
-	from, to int16
-	lost     float64 // against what is usual
-	over     float64 // the same, less slowSlack a leg
-}
-
-// slowest is the stretch of a pattern on which the most time is lost beyond
-// what any leg may take.
-func (l *Lines) slowest(pi int16, st *lineState) (worst stretch) {
-	calls := l.m.patterns[pi].calls
-	line := int16(l.m.patterns[pi].line)
-	sites := l.m.lines[line].sites
-	var s stretch
-	for i := range calls {
-		c, next := &calls[i], &calls[(i+1)%len(calls)]
-		if c.turn || c.start || sites[c.site].dir != sites[next.site].dir {
-			s = stretch{}
-			continue
-		}
-		var lost float64
-		if g := l.legs.Peek(legKey{line, c.site, next.site}); g != nil && g.recent() > 0 && g.lastAt > st.now-slowMemory {
-			lost = g.recent() - c.run*1000 - float64(standardDwell) - max(0, st.extra)
-		}
-		if s.over <= 0 {
-			s = stretch{from: c.site}
-		}
-		s.to, s.lost, s.over = next.site, s.lost+lost, s.over+lost-slowSlack
-		if s.over > worst.over {
-			worst = s
-		}
-	}
-	return worst
-}
-
 func (l *Lines) tellLine(li int, st *lineState, out Output) {
 	e := event.LineStatus{
 		Line: l.m.lines[li].id, Status: words[st.told.word], Reason: st.told.reason,
@@ -393,43 +342,4 @@ func (l *Lines) tellLine(li int, st *lineState, out Output) {
 	out.Emit(l.lines, byKey,
 		l.arena.close(l.enc.AppendLineKey(l.arena.open(), e.Line)),
 		l.arena.close(l.enc.AppendLine(l.arena.open(), &e)))
-}
-
-// bound says where a direction goes, as riders say it: "Howard-bound".
-func (l *lineInfo) bound(d cta.Direction) string {
-	to := l.toward[d]
-	if to == "" || strings.HasSuffix(to, "bound") {
-		return to
-	}
-	return to + "-bound"
-}
-
-func capital(s string) string {
-	if s == "" || s[0] < 'a' || s[0] > 'z' {
-		return s
-	}
-	return string(s[0]-'a'+'A') + s[1:]
-}
-
-func minutes(seconds int32) int32 { return max(1, (seconds+30)/60) }
-
-func plural(n int, one, more string) string {
-	if n == 1 {
-		return one
-	}
-	return more
-}
-
-func count(n int) string {
-	if n < 10 {
-		return [...]string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}[n]
-	}
-	return fmt.Sprint(n)
-}
-
-func clipText(s string) string {
-	if len(s) > reasonLength {
-		return strings.ToValidUTF8(s[:reasonLength], "")
-	}
-	return s
 }
