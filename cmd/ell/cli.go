@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -94,15 +95,15 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	if exit >= 0 {
 		return exit // --help has been answered
 	}
-	if err := errors.Join(append(sources.faults, err)...); err != nil {
-		return complain(stderr, err, 2)
+	if err != nil {
+		return complain(stderr, errors.Join(append(sources.faults, err)...), 2)
 	}
 	values := sources.effective(k)
 	if k.Command() == "config" {
 		printSettings(stdout, values)
 	}
 	opts, err := c.options(os.ReadFile, sources.lookup)
-	if err != nil {
+	if err := errors.Join(append(sources.faults, err)...); err != nil {
 		return complain(stderr, err, 2)
 	}
 	if k.Command() == "config" {
@@ -135,14 +136,23 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 
 // complain prints err, one line a fault, and returns code.
 func complain(w io.Writer, err error, code int) int {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			fmt.Fprintf(w, "ell: %v\n", e)
-		}
-		return code
+	for _, e := range faultsOf(err) {
+		fmt.Fprintf(w, "ell: %v\n", e)
 	}
-	fmt.Fprintf(w, "ell: %v\n", err)
 	return code
+}
+
+// faultsOf takes joined errors apart.
+func faultsOf(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what is joined at the top is several faults
+	if !ok || strings.HasPrefix(fmt.Sprintf("%T", err), "*fmt.") {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, faultsOf(e)...)
+	}
+	return out
 }
 
 func newLogger(w io.Writer, level slog.Level, json bool) *slog.Logger {

@@ -1,0 +1,295 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the station database, opened as a user would
+
+	"ell/internal/event"
+)
+
+func TestARowAddedToTheStationTablesReachesThePageAndADeletedOneLeavesIt(t *testing.T) {
+	at, data := freePorts(t), t.TempDir()
+	p := start(t, append([]string{"--data", data, "--speed", "10"}, at.args()...)...)
+	ready(t, p, at)
+	db, err := sql.Open("sqlite", filepath.Join(data, "stations.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const hostile = `</script><img src=x onerror=alert(1)> "99th"`
+	for _, q := range []string{
+		`INSERT INTO stations (stop_id, direction_id, stop_name, station_name, station_descriptive_name, station_id, "order", red) VALUES (39999, 'S', 'New', ?1, NULL, 49990, 99, 1)`,
+		`INSERT INTO station_lines (line, station_id, "order") VALUES ('red', 49990, 99)`,
+	} {
+		if _, err := db.ExecContext(t.Context(), q, hostile); err != nil && !strings.Contains(err.Error(), "parameter") {
+			t.Fatal(err)
+		}
+	}
+	begun := time.Now()
+	page := func() string {
+		resp, err := http.Get("http://" + at.http + "/line/red") //nolint:noctx // a test on loopback
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		var b strings.Builder
+		bufio.NewReader(resp.Body).WriteTo(&b)
+		return b.String()
+	}
+	within(t, 10*time.Second, func() error {
+		if !strings.Contains(page(), "99th") {
+			return fmt.Errorf("the new station is not on the page")
+		}
+		return nil
+	})
+	t.Logf("a new row is on the page after %v", time.Since(begun).Round(time.Millisecond))
+	if text := page(); strings.Contains(text, "<img src=x") || !strings.Contains(text, "&lt;img src=x") {
+		t.Error("a station's name became markup")
+	}
+	if _, err := db.ExecContext(t.Context(), `DELETE FROM station_lines WHERE station_id = 49990`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), `DELETE FROM stations WHERE station_id = 49990`); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 10*time.Second, func() error {
+		if strings.Contains(page(), "99th") {
+			return fmt.Errorf("the deleted station is still on the page")
+		}
+		return nil
+	})
+	p.stop()
+}
+
+func TestStoppingAndStartingGoesOnWhereItStopped(t *testing.T) {
+	at, data := freePorts(t), t.TempDir()
+	args := append(append([]string{"--data", data, "--speed", "60", "--seed", "7"}, at.args()...), keepAll...)
+	var last int64
+	for range 3 {
+		p := start(t, args...)
+		ready(t, p, at)
+		time.Sleep(time.Second)
+		var sys struct {
+			System struct {
+				City struct {
+					Time int64 `json:"time_ms"`
+					Seed int64
+				}
+			}
+		}
+		if err := get("http://"+at.http+"/api/v1/system", &sys); err != nil {
+			t.Fatal(err)
+		}
+		if now := sys.System.City.Time; now <= last || last > 0 && now > last+120_000 || sys.System.City.Seed != 7 {
+			t.Errorf("the city of seed %d went from %d to %d", sys.System.City.Seed, last, now)
+		}
+		last = sys.System.City.Time
+		p.stop()
+	}
+	p := start(t, args...)
+	ready(t, p, at)
+	clock(t, at, `{"paused":true}`)
+	verify(t, at, event.Names{Prefix: event.DefaultPrefix, Layout: event.PerStation})
+	p.stop()
+}
+
+func TestSpeedAndPauseAreObeyedAndOutlastARestart(t *testing.T) {
+	at, data := freePorts(t), t.TempDir()
+	args := append([]string{"--data", data}, at.args()...)
+	p := start(t, args...)
+	ready(t, p, at)
+	clock(t, at, `{"speed":120,"paused":true}`)
+	state := func() (c struct {
+		Speed  float64
+		Paused bool
+	}) {
+		if err := get("http://"+at.http+"/api/v1/clock", &c); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	within(t, 5*time.Second, func() error {
+		if c := state(); c.Speed != 120 || !c.Paused {
+			return fmt.Errorf("the clock says %+v", c)
+		}
+		return nil
+	})
+	p.kill()
+	p = start(t, args...)
+	ready(t, p, at)
+	if c := state(); c.Speed != 120 || !c.Paused {
+		t.Errorf("after a restart the clock says %+v", c)
+	}
+	for body, want := range map[string]int{`{"speed":0}`: 400, `{"speed":"fast"}`: 400, `{"sped":1}`: 400, `[]`: 400, `{"speed":1`: 400} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+at.http+"/api/v1/clock", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode/100 != want/100 {
+			t.Errorf("%s is answered %s", body, resp.Status)
+		}
+	}
+	p.stop()
+}
+
+func TestWhatStandsInTheWayIsNamedWithTheMend(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	locked, at := t.TempDir(), freePorts(t)
+	holder := start(t, append([]string{"--data", locked}, at.args()...)...)
+	ready(t, holder, at)
+	newer := t.TempDir()
+	first := freePorts(t)
+	p := start(t, append([]string{"--data", newer}, first.args()...)...)
+	ready(t, p, first)
+	p.stop()
+	state := filepath.Join(newer, "ell.json")
+	text, err := os.ReadFile(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for k := range doc {
+		if strings.EqualFold(k, "format") || strings.EqualFold(k, "version") {
+			doc[k] = 999
+		}
+	}
+	if text, err = json.Marshal(doc); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(state, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		data, flag string
+		want       []string
+	}{
+		"a busy port of the broker":     {t.TempDir(), "--kafka-addr", []string{"--kafka-addr", busy.Addr().String()}},
+		"a busy port of the registry":   {t.TempDir(), "--registry-addr", []string{"--registry-addr", busy.Addr().String()}},
+		"a busy port of the REST Proxy": {t.TempDir(), "--gateway-addr", []string{"--gateway-addr", busy.Addr().String()}},
+		"a busy port of the website":    {t.TempDir(), "--http-addr", []string{"--http-addr", busy.Addr().String()}},
+		"a data folder that is a file":  {file, "", []string{file, "--data"}},
+		"a data folder that is in use":  {locked, "", []string{locked, fmt.Sprint(holder.cmd.Process.Pid)}},
+		"a data folder of a newer ell":  {newer, "", []string{newer, "newer"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"--data", c.data}, freePorts(t).args()...)
+			if c.flag != "" {
+				args = append(args, c.flag, busy.Addr().String())
+			}
+			p := start(t, args...)
+			select {
+			case err := <-p.done:
+				if err == nil {
+					t.Error("it ended well")
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("it runs")
+			}
+			for _, w := range c.want {
+				if !strings.Contains(p.out.String(), w) {
+					t.Errorf("no word of %q in\n%s", w, p.out)
+				}
+			}
+			if n := strings.Count(p.out.String(), "\n"); n > 4 {
+				t.Errorf("%d lines to say one thing:\n%s", n, p.out)
+			}
+		})
+	}
+	holder.stop()
+}
+
+func TestCheckSaysWhatIsWrongAndWhatIsWell(t *testing.T) {
+	at := freePorts(t)
+	p := start(t, append([]string{"check"}, at.args()...)...)
+	if err := <-p.done; err == nil {
+		t.Error("nothing runs, and check is content")
+	}
+	for _, want := range []string{"FAIL  Kafka", at.kafka, "FAIL  schema registry", "FAIL  REST Proxy", "FAIL  website", "ell serve"} {
+		if !strings.Contains(p.out.String(), want) {
+			t.Errorf("no word of %q in\n%s", want, p.out)
+		}
+	}
+	city := start(t, append([]string{"--data", t.TempDir()}, at.args()...)...)
+	ready(t, city, at)
+	p = start(t, append([]string{"check"}, at.args()...)...)
+	if err := <-p.done; err != nil || strings.Contains(p.out.String(), "FAIL") {
+		t.Errorf("%v:\n%s", err, p.out)
+	}
+	city.stop()
+}
+
+func TestAViewerSeesTrainsMoveOnTheStream(t *testing.T) {
+	at := freePorts(t)
+	begun := time.Now()
+	p := start(t, append([]string{"--data", t.TempDir(), "--speed", "30"}, at.args()...)...)
+	ready(t, p, at)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.http+"/api/v1/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	places, moves := map[string]string{}, 0
+	lines := bufio.NewReader(resp.Body)
+	for moves < 20 {
+		l, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, ok := strings.CutPrefix(l, "data: ")
+		if !ok {
+			continue
+		}
+		var frame struct {
+			Trains [][]any `json:"trains"`
+		}
+		if err := json.Unmarshal([]byte(data), &frame); err != nil {
+			t.Fatalf("%v in %.200s", err, data)
+		}
+		for _, tr := range frame.Trains {
+			if len(places) == 0 {
+				t.Logf("the first train is on the stream %v after the start", time.Since(begun).Round(time.Millisecond))
+			}
+			id, place := tr[0].(string), fmt.Sprint(tr[1], tr[2])
+			if was, ok := places[id]; ok && was != place {
+				moves++
+			}
+			places[id] = place
+		}
+	}
+	p.stop()
+}
