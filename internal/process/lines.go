@@ -265,6 +265,14 @@ func (l *Lines) insert(t *train, s *sighting) (late bool) {
 	copy(t.pending[i+1:t.n+1], t.pending[i:t.n])
 	t.pending[i] = *s
 	t.n++
+	// Only the newest one's source is ever told; to keep the others would more
+	// than double what the changelog holds of a train.
+	for j := max(i-1, 0); j < int(t.n)-1; j++ {
+		t.pending[j].src = event.Source{}
+	}
+	if i == int(t.n)-1 {
+		t.base.src = event.Source{}
+	}
 	return late
 }
 
