@@ -178,7 +178,7 @@ func TestTheRegistryServesTheClientLibrary(t *testing.T) {
 		t.Fatalf("a schema with a reference: %v", err)
 	}
 	ref.Schema = record(`{"name":"e","type":"n.e"},` + fieldBRequired)
-	if _, err := cl.CreateSchema(ctx, "ref", ref); !errors.Is(err, sr.ErrIncompatibleSchema) && !strings.Contains(fmt.Sprint(err), "409") && !strings.Contains(fmt.Sprint(err), "incompatible") {
+	if _, err := cl.CreateSchema(ctx, "ref", ref); err == nil || !strings.Contains(err.Error(), "incompatible") {
 		t.Errorf("an incompatible one: %v", err)
 	}
 	if c := cl.Compatibility(ctx); c[0].Level != sr.CompatFullTransitive {
