@@ -11,7 +11,7 @@ help: ## print this menu
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 build: ## build bin/ell
-	go build -trimpath -o $(BIN) ./cmd/ell
+	go build -trimpath -ldflags "-s -w" -o $(BIN) ./cmd/ell
 
 run: ## run the whole system from source
 	go run ./cmd/ell
