@@ -144,7 +144,7 @@ func complain(w io.Writer, err error, code int) int {
 
 // faultsOf takes joined errors apart.
 func faultsOf(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what is joined at the top is several faults
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || strings.HasPrefix(fmt.Sprintf("%T", err), "*fmt.") {
 		return []error{err}
 	}

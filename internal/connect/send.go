@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -80,9 +81,7 @@ func difference(topic string, now rows, sent contents) []*kgo.Record {
 // error the session ends, and its client with it.
 func (p *Poller) commit(ctx context.Context, cl *kgo.Client, t Table, changes []*kgo.Record, sent contents) error {
 	after := make(contents, len(sent)+len(changes))
-	for k, v := range sent {
-		after[k] = v
-	}
+	maps.Copy(after, sent)
 	tombstones := 0
 	for _, r := range changes {
 		if r.Value == nil {
@@ -110,9 +109,7 @@ func (p *Poller) commit(ctx context.Context, cl *kgo.Client, t Table, changes []
 		return fmt.Errorf("commit: %w", err)
 	}
 	clear(sent)
-	for k, v := range after {
-		sent[k] = v
-	}
+	maps.Copy(sent, after)
 	p.count(func(s *Stats) {
 		s.Transactions++
 		s.Rows += int64(len(changes) - tombstones)

@@ -36,7 +36,7 @@ func (n *Network) StopRows() []StopRow {
 	rows := make([]StopRow, 0, 2*len(n.Stations))
 	for _, s := range n.Stations {
 		for _, p := range s.Stops {
-			first := append(p.Lines[:len(p.Lines):len(p.Lines)], s.Lines...)[0]
+			first := append(slices.Clip(p.Lines), s.Lines...)[0]
 			r := StopRow{
 				StopID: p.ID, DirectionID: p.Direction, StopName: p.Name,
 				StationName: s.Name, StationDescriptiveName: s.Descriptive, StationID: s.ID,

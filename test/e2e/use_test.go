@@ -39,7 +39,7 @@ func TestARowAddedToTheStationTablesReachesThePageAndADeletedOneLeavesIt(t *test
 	}
 	begun := time.Now()
 	page := func() string {
-		resp, err := http.Get("http://" + at.http + "/line/red") //nolint:noctx // a test on loopback
+		resp, err := http.Get("http://" + at.http + "/line/red")
 		if err != nil {
 			return err.Error()
 		}
