@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -219,4 +220,14 @@ func mustJSON(tb testing.TB, v any) string {
 		tb.Fatal(err)
 	}
 	return string(b)
+}
+
+// testRun is the timetable's time from arriving at a call of the Red Line to
+// arriving at the next, in seconds.
+func testRun(call int) float64 {
+	return cta.Chicago().Pattern("red-main").Calls[call].Run + cta.Dwell.Seconds()
+}
+
+func sortArrivals(in []*event.Arrival) {
+	slices.SortStableFunc(in, func(a, b *event.Arrival) int { return cmp.Compare(a.Timestamp, b.Timestamp) })
 }
