@@ -49,7 +49,8 @@ type Turnstiles struct {
 	gates   *Table[int32, gate]
 	arena   arena
 	ev      event.Turnstile
-	late    int64
+	late    int64 // of all stations
+	lateWas int64 // the same, at the last Commit
 }
 
 // NewTurnstiles returns the reducer of the task that reads the given partition
@@ -242,12 +243,14 @@ func (t *Turnstiles) Restore(key, value []byte) error {
 
 // Commit keeps everything counted so far.
 func (t *Turnstiles) Commit() {
+	t.lateWas = t.late
 	t.gates.Commit()
 	t.arena.reset()
 }
 
 // Rewind forgets everything counted since the last Commit.
 func (t *Turnstiles) Rewind() {
+	t.late = t.lateWas
 	t.gates.Rewind()
 	t.arena.reset()
 }
