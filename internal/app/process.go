@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
+	"math"
 	"regexp"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -136,4 +138,18 @@ func (p *processor) run(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// behind is the age of the last record processed, the most of all stages that
+// lag; without bound before a stage has caught up for the first time.
+func (p *processor) behind() time.Duration {
+	var most time.Duration
+	for _, s := range p.stages {
+		st := s.Stats()
+		if !st.CaughtUp {
+			return math.MaxInt64
+		}
+		most = max(most, st.Behind)
+	}
+	return most
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,9 +26,11 @@ func Up(ctx context.Context, o Options) (err error) {
 	tuneMemory()
 	var boot uint64
 	var stack *embedded.Stack
+	var slow slowReaders
 	if len(o.Brokers) == 0 {
 		stack, err = embedded.Open(ctx, embedded.Options{
 			DataDir: o.Data, KafkaAddr: o.KafkaAddr, RegistryAddr: o.RegistryAddr, Network: cta.Chicago(), Logger: o.Log,
+			HoldRetention: slow.hold,
 		})
 		if err != nil {
 			return err
@@ -44,7 +47,21 @@ func Up(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	slow.processor.Store(w.parts.processor)
 	return w.run(ctx)
+}
+
+// slowReaders keeps the embedded broker from removing what the processor has
+// not read yet: at thousands of times real time its bounds are seconds of log.
+type slowReaders struct{ processor atomic.Pointer[processor] }
+
+// readWithin is how old a record may be that the processor has not read, for
+// retention to go on.
+const readWithin = 500 * time.Millisecond
+
+func (s *slowReaders) hold() bool {
+	p := s.processor.Load()
+	return p == nil || p.behind() > readWithin
 }
 
 // tuneMemory lets the collector run often: the live heap is a few dozen
