@@ -58,6 +58,7 @@ func TestFault05_WorkerKilledMidTransaction(t *testing.T) {
 		w.Kill()
 	}
 	w := testkit.Start(t, "sums", env...)
+	testkit.Wait(t, 30*time.Second, "the last worker starts", func() bool { return w.Said("worker started") })
 	wg.Wait()
 	if fed != nil {
 		t.Fatal(fed)
@@ -98,6 +99,7 @@ func TestFault06_ZombieIsFencedAndExits(t *testing.T) {
 	time.Sleep(3500 * time.Millisecond) // longer than its session and its transaction live
 	before := committed(k)
 	twin := testkit.Start(t, "sums", env...)
+	testkit.Wait(t, 30*time.Second, "the twin starts", func() bool { return twin.Said("worker started") })
 	testkit.Wait(t, 30*time.Second, "the twin commits", func() bool { return committed(k) > before })
 	zombie.Continue()
 	if err := zombie.Wait(20 * time.Second); err == nil || !zombie.Said("another instance has taken this one's place") {

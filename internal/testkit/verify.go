@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -152,7 +154,7 @@ func waitEmpty(ctx context.Context, adm *kadm.Client, group string) error {
 // committedInput returns the input before the committed offsets.
 func (c Check) committedInput(ctx context.Context, adm *kadm.Client, rep *Report) ([]*kgo.Record, error) {
 	committed, err := adm.FetchOffsets(ctx, c.Group)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // no group: nothing committed
 		return nil, fmt.Errorf("fetch offsets of group %s: %w", c.Group, err)
 	}
 	parts, err := readParts(ctx, c.Client, c.Inputs)
