@@ -1,0 +1,238 @@
+package simulate_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ell/internal/cta"
+	"ell/internal/event"
+	"ell/internal/kafka"
+	"ell/internal/sim"
+	"ell/internal/simulate"
+)
+
+// schemas resolves the ids that codec gives.
+type schemas map[event.ID]string
+
+func (s schemas) Schema(id event.ID) (string, error) {
+	if text, ok := s[id]; ok {
+		return text, nil
+	}
+	return "", fmt.Errorf("%w: %d", event.ErrUnknownSchema, id)
+}
+
+// device takes every reading at once.
+type device struct{ last atomic.Int64 }
+
+func (d *device) Offer(w event.Weather) { d.last.Store(w.Timestamp) }
+func (d *device) Accepted() int64       { return d.last.Load() }
+
+// city is one simulator on a fake cluster.
+type city struct {
+	cluster *kfake.Cluster
+	cfg     simulate.Config
+}
+
+var start = time.Date(2026, 4, 14, 12, 30, 0, 0, time.UTC).UnixMilli()
+
+func newCity(t *testing.T) *city {
+	t.Helper()
+	net := cta.Chicago()
+	names := event.Names{Prefix: "x.", Layout: event.Shared}
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	cfg := kafka.Config{Brokers: cluster.ListenAddrs()}
+	cl, err := cfg.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if _, err := kafka.EnsureTopics(t.Context(), cl, names.Specs(nil, event.ClusterRetention()), 1); err != nil {
+		t.Fatal(err)
+	}
+	ids, texts := event.IDs{}, schemas{}
+	for i, s := range event.Schemas() {
+		ids[s.Name], texts[i+1] = i+1, s.Text
+	}
+	enc, err := event.NewEncoder(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &city{cluster, simulate.Config{
+		Network: net, Names: names, Encoder: enc, Resolver: texts, Kafka: cfg, TransactionalID: "city",
+		City: sim.Options{Seed: 3, Start: start, Incidents: "heavy"}, Speed: 600, Device: &device{}, Log: slog.New(slog.DiscardHandler),
+	}}
+}
+
+// live runs the simulator until it has made n transactions.
+func (c *city) live(t *testing.T, n int64) simulate.Stats {
+	t.Helper()
+	s, err := simulate.New(c.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	for s.Stats().Transactions < n && ctx.Err() == nil {
+		select {
+		case err := <-ended:
+			t.Fatalf("the simulator ended: %v", err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	return s.Stats()
+}
+
+// check holds the log against the city that nobody disturbed.
+func (c *city) check(t *testing.T) (events int) {
+	t.Helper()
+	table, err := kafka.ReadTable(t.Context(), c.cfg.Kafka, c.cfg.Names.Clock(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := table[string(c.cfg.Encoder.AppendClockKey(nil))]
+	var clock event.Clock
+	if err := event.NewDecoder(c.cfg.Resolver).Clock(&rec, &clock); err != nil {
+		t.Fatal(err)
+	}
+	want := &sink{c: c, at: map[string][][]byte{}}
+	undisturbed, err := sim.New(c.cfg.Network, c.cfg.City)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undisturbed.Advance(clock.CityTime, want)
+	got := map[string][][]byte{}
+	ctx, cancel := context.WithCancel(t.Context())
+	f, err := kafka.NewFollower(kafka.Follow{
+		Config: c.cfg.Kafka, Topics: []string{c.cfg.Names.Arrivals(0, ""), c.cfg.Names.Turnstiles(0, "")}, CaughtUp: cancel,
+		Batch: func(_ context.Context, batch []event.Record) error {
+			for _, r := range batch {
+				p := r.Topic + strconv.Itoa(int(r.Partition))
+				got[p] = append(got[p], append(bytes.Clone(r.Key), r.Value...))
+				events++
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for p, w := range want.at {
+		g := got[p]
+		if len(g) != len(w) {
+			t.Errorf("%s: %d records, undisturbed %d", p, len(g), len(w))
+		}
+		for i := range min(len(g), len(w)) {
+			if !bytes.Equal(g[i], w[i]) {
+				t.Fatalf("%s: record %d is another", p, i)
+			}
+		}
+	}
+	return events
+}
+
+type sink struct {
+	c  *city
+	at map[string][][]byte
+}
+
+func (s *sink) add(topic string, station int32, b []byte) {
+	p := topic + strconv.Itoa(int(event.StationPartition(station)))
+	s.at[p] = append(s.at[p], b)
+}
+
+func (s *sink) Arrival(a *event.Arrival) {
+	e := s.c.cfg.Encoder
+	s.add(s.c.cfg.Names.Arrivals(0, ""), a.StationID, e.AppendArrival(e.AppendArrivalKey(nil, a.StationID, a.Timestamp), a))
+}
+
+func (s *sink) Turnstile(u *event.Turnstile) {
+	e := s.c.cfg.Encoder
+	s.add(s.c.cfg.Names.Turnstiles(0, ""), u.StationID, e.AppendTurnstile(e.AppendTurnstileKey(nil, u.StationID, u.Timestamp), u))
+}
+
+func TestACommitThatFailsOrWhoseAnswerIsLostIsNeitherLostNorRepeated(t *testing.T) {
+	for name, disturb := range map[string]func(*city, *atomic.Int64){
+		"the broker refuses to end a transaction": func(c *city, n *atomic.Int64) {
+			c.cluster.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				c.cluster.KeepControl()
+				if n.Add(1)%4 != 0 {
+					return nil, nil, false
+				}
+				resp := r.ResponseKind().(*kmsg.EndTxnResponse)
+				resp.ErrorCode = kerr.InvalidTxnState.Code
+				return resp, nil, true
+			})
+		},
+		"the connection breaks when a transaction is to end": func(c *city, n *atomic.Int64) {
+			c.cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+				c.cluster.KeepControl()
+				if n.Add(1)%4 != 0 {
+					return nil, nil, false
+				}
+				return nil, fmt.Errorf("cut"), true
+			})
+		},
+		"a write is refused": func(c *city, n *atomic.Int64) {
+			c.cluster.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				c.cluster.KeepControl()
+				if n.Add(1)%9 != 0 {
+					return nil, nil, false
+				}
+				return nil, fmt.Errorf("cut"), true
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCity(t)
+			var n atomic.Int64
+			disturb(c, &n)
+			st := c.live(t, 20)
+			events := c.check(t)
+			if n.Load() < 8 || events == 0 {
+				t.Fatalf("nothing was disturbed: %d requests, %d events", n.Load(), events)
+			}
+			t.Logf("%d events; %d new beginnings", events, st.Restarts)
+		})
+	}
+}
+
+func TestASecondSimulatorOfTheSameNameEndsTheFirst(t *testing.T) {
+	c := newCity(t)
+	first, err := simulate.New(c.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- first.Run(ctx) }()
+	<-first.Ready()
+	c.live(t, 5)
+	if err := <-ended; err == nil || ctx.Err() != nil {
+		t.Errorf("the first went on: %v", err)
+	}
+	c.check(t)
+}
