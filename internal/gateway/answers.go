@@ -12,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"ell/internal/kafka"
 )
 
 // The API's media types, and the form of its answers.
@@ -68,7 +70,7 @@ func (g *Gateway) answer(f func(http.ResponseWriter, *http.Request) error) http.
 		} else {
 			g.cfg.Logger.Warn("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 			e = &apiError{http.StatusInternalServerError, codeKafka, "Kafka error: " + err.Error()}
-			if kerr.IsRetriable(err) || errors.Is(err, context.DeadlineExceeded) {
+			if kafka.Classify(err) == kafka.Transient {
 				e.Code = codeKafkaRetriable
 			}
 		}
@@ -109,7 +111,7 @@ func write(w http.ResponseWriter, v any) error {
 }
 
 func (g *Gateway) topics(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), g.cfg.Timeout)
 	defer cancel()
 	all, err := g.adm.ListTopics(ctx)
 	if err != nil {
@@ -138,7 +140,7 @@ type (
 
 // describe asks for one topic.
 func (g *Gateway) describe(ctx context.Context, name string) (kadm.TopicDetail, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Timeout)
 	defer cancel()
 	all, err := g.adm.ListTopicsWithInternal(ctx, name)
 	if err != nil {
@@ -172,7 +174,7 @@ func (g *Gateway) topic(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), g.cfg.Timeout)
 	defer cancel()
 	doc := topicDoc{Name: d.Topic, Configs: map[string]string{}, Partitions: documents(d)}
 	configs, err := g.adm.DescribeTopicConfigs(ctx, d.Topic)
@@ -232,7 +234,7 @@ func partitionOf(r *http.Request, d kadm.TopicDetail) (int32, error) {
 }
 
 func (g *Gateway) brokers(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), g.cfg.Timeout)
 	defer cancel()
 	meta, err := g.adm.BrokerMetadata(ctx)
 	if err != nil {

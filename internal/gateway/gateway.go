@@ -34,8 +34,7 @@ const (
 	maxCachedText  = 64 << 10 // each of at most this many bytes
 	maxAtOnce      = 32       // requests in work, each with a body of up to MaxBody
 	queueWithin    = 5 * time.Second
-	deliverWithin  = 10 * time.Second
-	askWithin      = 5 * time.Second
+	defaultTimeout = 10 * time.Second
 	drainWithin    = 3 * time.Second
 )
 
@@ -50,8 +49,9 @@ type Config struct {
 	Addr     string // default 127.0.0.1:8082
 	Kafka    kafka.Config
 	Registry Registry
-	MaxBody  int64        // bytes of a request; default 1 MiB
-	Logger   *slog.Logger // nil: discard
+	MaxBody  int64         // bytes of a request; default 1 MiB
+	Timeout  time.Duration // how long Kafka may take to describe a topic, and again to take a request's records; at least 1 s, default 10 s
+	Logger   *slog.Logger  // nil: discard
 }
 
 // Gateway is a REST Proxy.
@@ -74,6 +74,9 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = defaultMaxBody
 	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -82,7 +85,11 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	cl, err := cfg.Kafka.New(
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordDeliveryTimeout(deliverWithin),
+		kgo.RecordDeliveryTimeout(cfg.Timeout),
+		kgo.ProduceRequestTimeout(cfg.Timeout),
+		// A request is answered in time even if a broker never answers: the client
+		// is told to try again, and may then write the record twice.
+		kgo.AllowIdempotentProduceCancellation(),
 		kgo.ProducerLinger(0),
 		kgo.RecordPartitioner(choosing{kgo.StickyKeyPartitioner(nil)}),
 		kgo.UnknownTopicRetries(1),
@@ -157,10 +164,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		Handler:           g.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      deliverWithin + 10*time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug),
+		// What reading, waiting for a place, describing, registering and producing may take together.
+		WriteTimeout:   3*g.cfg.Timeout + 30*time.Second,
+		IdleTimeout:    time.Minute,
+		MaxHeaderBytes: 16 << 10,
+		ErrorLog:       slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1) // one result
 	go func() { ended <- srv.Serve(g.listener) }()

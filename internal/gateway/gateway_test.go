@@ -7,10 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"ell/internal/event"
@@ -191,7 +194,7 @@ func TestABrokerThatRefusesIsToldForEachRecord(t *testing.T) {
 	for _, c := range []struct {
 		kafka int16
 		code  float64
-	}{{10, 50002}, {29, 40301}} { // MESSAGE_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED
+	}{{10, 50002}, {29, 40301}, {58, 40101}} { // MESSAGE_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED, SASL_AUTHENTICATION_FAILED
 		cluster.ControlKey(0, refuse(c.kafka))
 		status, doc, text := ask(t, "POST", url+"/topics/t/partitions/0", jsonType, "", `{"records":[{"value":1},{"value":2}]}`)
 		offsets, _ := doc["offsets"].([]any)
@@ -203,6 +206,83 @@ func TestABrokerThatRefusesIsToldForEachRecord(t *testing.T) {
 				t.Errorf("%v, want code %v", o, c.code)
 			}
 		}
+	}
+}
+
+func TestWhatIsAwayIsSaidAndMayBeTriedAgain(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	fake := srfake.New()
+	t.Cleanup(fake.Close)
+	reg, err := registry.New(registry.Config{URL: fake.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gateway.New(gateway.Config{Addr: "127.0.0.1:0", Kafka: kafka.Config{Brokers: cluster.ListenAddrs()}, Registry: reg, Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(g.Handler())
+	t.Cleanup(s.Close)
+
+	fake.Close()
+	status, doc, text := ask(t, "POST", s.URL+"/topics/t", avroType, "", `{"value_schema":`+valSchema+`,"records":[{"value":{"t":1,"s":null}}]}`)
+	if status != 408 || doc["error_code"] != 40801.0 {
+		t.Errorf("no registry: %d %s", status, text)
+	}
+
+	release := make(chan struct{})
+	cluster.ControlKey(0, func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	status, doc, text = ask(t, "POST", s.URL+"/topics/t", jsonType, "", `{"records":[{"value":1}]}`)
+	close(release)
+	offsets, _ := doc["offsets"].([]any)
+	if status != 200 || len(offsets) != 1 || offsets[0].(map[string]any)["error_code"] != 50003.0 {
+		t.Errorf("a broker that stalls: %d %s", status, text)
+	}
+
+	cluster.Close()
+	for _, do := range [][2]string{{"GET", "/topics"}, {"GET", "/topics/t"}, {"POST", "/topics/t"}} {
+		status, doc, text := ask(t, do[0], s.URL+do[1], jsonType, "", `{"records":[{"value":1}]}`)
+		if status != 500 || doc["error_code"] != 50003.0 {
+			t.Errorf("no broker: %s %s: %d %s", do[0], do[1], status, text)
+		}
+	}
+}
+
+func TestManyDevicesAtOnceLoseNothing(t *testing.T) {
+	url, _, _ := proxy(t)
+	const devices, each = 100, 3 // more than may be in work at once
+	var mu sync.Mutex
+	seen := map[float64]bool{}
+	var all sync.WaitGroup
+	for range devices {
+		all.Go(func() {
+			for range each {
+				status, doc, text := ask(t, "POST", url+"/topics/t/partitions/0", jsonType, "", `{"records":[{"value":1}]}`)
+				offsets, _ := doc["offsets"].([]any)
+				if status != 200 || len(offsets) != 1 {
+					t.Errorf("%d %s", status, text)
+					return
+				}
+				at, ok := offsets[0].(map[string]any)["offset"].(float64)
+				mu.Lock()
+				if !ok || seen[at] {
+					t.Errorf("offset %v was given twice or not at all: %s", at, text)
+				}
+				seen[at] = true
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if len(seen) != devices*each {
+		t.Errorf("%d records arrived, want %d", len(seen), devices*each)
 	}
 }
 

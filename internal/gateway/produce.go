@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ell/internal/event"
+	"ell/internal/kafka"
 )
 
 // produceRequest is the body of a POST. A key or value that is absent or null is
@@ -243,7 +244,7 @@ func encodeAvro(c *codec, id int, b json.RawMessage) ([]byte, error) {
 
 // send writes records and says of each what became of it.
 func (g *Gateway) send(ctx context.Context, records []*kgo.Record) []offsetDoc {
-	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Timeout)
 	defer cancel()
 	results := g.cl.ProduceSync(ctx, records...)
 	index := make(map[*kgo.Record]error, len(results))
@@ -271,8 +272,7 @@ func producerCode(err error) int {
 		return codeUnauthenticated
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return codeUnauthorized
-	case kerr.IsRetriable(err), errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, kgo.ErrRecordRetries),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case kafka.Classify(err) == kafka.Transient, errors.Is(err, context.Canceled):
 		return codeKafkaRetriable
 	}
 	return codeKafka
