@@ -17,6 +17,10 @@ import (
 var (
 	// errFatal marks an error that a new session cannot mend.
 	errFatal = errors.New("cannot go on")
+	// errLate: the broker ended our transaction because it took too long.
+	errLate = errors.New("the transaction took longer than its time")
+	// errSlow: a transaction is taking so long that it would be ended.
+	errSlow = errors.New("processing takes too long for one transaction, taking fewer records at once")
 	// errRepeated: a record came that was already processed.
 	errRepeated = errors.New("the client delivered a record again")
 	// errUnowned: a record came of a partition whose task is not ready.
@@ -60,7 +64,7 @@ func (c *Config) verdict(err error) error {
 	switch {
 	case errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.UnreleasedInstanceID):
 		return fmt.Errorf("%w: group instance id %q: %w", ErrFenced, c.InstanceID, err)
-	case fenced(err) && !c.Sole:
+	case fenced(err) && !errors.Is(err, errLate):
 		return fmt.Errorf("%w (or this one stood still for longer than its transaction's %s): transactional id %q: %w",
 			ErrFenced, c.TransactionTimeout, c.TransactionalID, err)
 	case errors.Is(err, errFatal), errors.Is(err, ErrMisconfigured), errors.Is(err, ErrStateLost):

@@ -117,7 +117,8 @@ type Config struct {
 	// left open.
 	TransactionalID string
 	// InstanceID, if set, makes the group membership static: a restarted
-	// instance takes its own place again without a rebalance.
+	// instance takes its own place again without a rebalance. It also lets the
+	// runner see that a fenced producer has no twin but was only too slow.
 	InstanceID string
 	// Sole says that no other process can hold TransactionalID. A fenced
 	// producer then means that our own transaction timed out (a suspended

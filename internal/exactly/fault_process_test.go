@@ -85,34 +85,69 @@ func hasOpenTransaction(k *testkit.Kafka) bool {
 
 func TestFault06_ZombieIsFencedAndExits(t *testing.T) {
 	t.Parallel()
-	k := cluster(t, 4)
-	cl := k.Client(t)
-	env := []string{"BROKERS=" + strings.Join(k.Addrs, ","), "TXN=worker"}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = feed(ctx, cl, 1_000_000, 50, 50, 10*time.Millisecond) })
-	defer wg.Wait()
-	defer cancel()
-	zombie := testkit.Start(t, "sums", env...)
-	testkit.Wait(t, 30*time.Second, "the worker commits", func() bool { return committed(k) > 500 })
-	zombie.Pause()
-	time.Sleep(3500 * time.Millisecond) // longer than its session and its transaction live
-	before := committed(k)
-	twin := testkit.Start(t, "sums", env...)
-	testkit.Wait(t, 30*time.Second, "the twin starts", func() bool { return twin.Said("worker started") })
-	testkit.Wait(t, 30*time.Second, "the twin commits", func() bool { return committed(k) > before })
-	zombie.Continue()
-	if err := zombie.Wait(20 * time.Second); err == nil || !zombie.Said("another instance has taken this one's place") {
-		t.Fatalf("the zombie ended with %v, said:\n%s", err, zombie.Output())
+	for name, instance := range map[string]string{"dynamic member": "", "static member": "INSTANCE=worker"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k, env := cluster(t, 4), []string{"TXN=worker"}
+			if instance != "" {
+				env = append(env, instance)
+			}
+			env = append(env, "BROKERS="+strings.Join(k.Addrs, ","))
+			stop := feedUntilStopped(t, k)
+			zombie := testkit.Start(t, "sums", env...)
+			testkit.Wait(t, 30*time.Second, "the worker commits", func() bool { return committed(k) > 500 })
+			zombie.Pause()
+			time.Sleep(3500 * time.Millisecond) // longer than its session and its transaction live
+			before := committed(k)
+			twin := testkit.Start(t, "sums", env...)
+			testkit.Wait(t, 30*time.Second, "the twin starts", func() bool { return twin.Said("worker started") })
+			testkit.Wait(t, 30*time.Second, "the twin commits", func() bool { return committed(k) > before })
+			zombie.Continue()
+			if err := zombie.Wait(20 * time.Second); err == nil || !zombie.Said("another instance has taken this one's place") {
+				t.Fatalf("the zombie ended with %v, said:\n%s", err, zombie.Output())
+			}
+			stop()
+			testkit.Wait(t, 30*time.Second, "the twin is through", func() bool { return committed(k) >= inputEnd(k) || twin.Ended() })
+			if err := twin.Term(10 * time.Second); err != nil {
+				t.Fatalf("the twin ended with %v, said:\n%s", err, twin.Output())
+			}
+			check(k).Must(t)
+		})
 	}
-	cancel()
-	wg.Wait()
-	total := inputEnd(k)
-	testkit.Wait(t, 30*time.Second, "the twin is through", func() bool { return committed(k) >= total || twin.Ended() })
-	if err := twin.Term(10 * time.Second); err != nil {
-		t.Fatalf("the twin ended with %v, said:\n%s", err, twin.Output())
+}
+
+func TestPausedInstanceWithoutTwinGoesOn(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 4)
+	stop := feedUntilStopped(t, k)
+	w := testkit.Start(t, "sums", "TXN=worker", "INSTANCE=worker", "BROKERS="+strings.Join(k.Addrs, ","))
+	for range 3 {
+		before := committed(k)
+		testkit.Wait(t, 30*time.Second, "the worker commits", func() bool { return committed(k) > before+100 || w.Ended() })
+		// Paused with a transaction open, it finds itself fenced.
+		testkit.Within(time.Second, func() bool { return hasOpenTransaction(k) })
+		w.Pause()
+		time.Sleep(2500 * time.Millisecond) // its transaction ends meanwhile
+		w.Continue()
+	}
+	stop()
+	testkit.Wait(t, 30*time.Second, "the worker is through", func() bool { return committed(k) >= inputEnd(k) || w.Ended() })
+	if err := w.Term(10 * time.Second); err != nil {
+		t.Fatalf("the worker ended with %v, said:\n%s", err, w.Output())
 	}
 	check(k).Must(t)
+}
+
+// feedUntilStopped produces all the time until the returned function is called.
+func feedUntilStopped(t *testing.T, k *testkit.Kafka) (stop func()) {
+	t.Helper()
+	cl := k.Client(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = feed(ctx, cl, 1<<30, 50, 50, 10*time.Millisecond) })
+	stop = func() { cancel(); wg.Wait() }
+	t.Cleanup(stop)
+	return stop
 }
 
 func inputEnd(k *testkit.Kafka) (n int64) {

@@ -265,3 +265,75 @@ func TestFault36_OutputTooLargeIsNotTriedForEver(t *testing.T) {
 		t.Fatalf("ended with %v, want an error that names %s", err, topicOut)
 	}
 }
+
+func TestReducerThatStandsStillOnceGoesOn(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	cl := k.Client(t)
+	k.Produce(t, cl, inputs(0, 100, 10)...)
+	var once atomic.Bool
+	w := run(t, withFault(config(k.Addrs, "a"), func(r *exactly.Record) error {
+		if strings.HasPrefix(string(r.Value), "90:") && once.CompareAndSwap(false, true) {
+			time.Sleep(2500 * time.Millisecond) // its transaction may last 2 s
+		}
+		return nil
+	}))
+	testkit.Wait(t, 20*time.Second, "the input is processed", func() bool { return committed(k) >= 100 })
+	w.stop(t)
+	check(k).Must(t)
+}
+
+func TestFencedProducerGoesOnOnlyIfItHasNoTwin(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		set  func(*exactly.Config)
+		ends bool
+	}{
+		"goes on when it is the only one by configuration": {func(c *exactly.Config) { c.Sole = true }, false},
+		"goes on when nobody has its place in the group":   {func(c *exactly.Config) { c.InstanceID = "one" }, false},
+		"ends when nobody can tell":                        {func(*exactly.Config) {}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := cluster(t, 1)
+			cl := k.Client(t)
+			k.Produce(t, cl, inputs(0, 100, 10)...)
+			k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ProducerFenced})
+			cfg := config(k.Addrs, "a")
+			tc.set(&cfg)
+			w := run(t, cfg)
+			if tc.ends {
+				if err := w.ended(t, 20*time.Second); !errors.Is(err, exactly.ErrFenced) {
+					t.Fatalf("ended with %v", err)
+				}
+				w = run(t, cfg) // its supervisor would
+			}
+			testkit.Wait(t, 20*time.Second, "the input is processed", func() bool { return committed(k) >= 100 })
+			w.stop(t)
+			check(k).Must(t)
+		})
+	}
+}
+
+func TestFault41_SlowReducerTakesFewerRecordsAtOnce(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 1)
+	cl := k.Client(t)
+	k.Produce(t, cl, inputs(0, 3000, 10)...)
+	var slow atomic.Bool
+	w := run(t, withFault(config(k.Addrs, "a"), func(r *exactly.Record) error {
+		if strings.HasPrefix(string(r.Value), "1000:") {
+			slow.Store(true)
+		}
+		if slow.Load() {
+			time.Sleep(2 * time.Millisecond) // 2000 of these are more than a transaction may last
+		}
+		return nil
+	}))
+	testkit.Wait(t, 30*time.Second, "the input is processed", func() bool { return committed(k) >= 3000 })
+	if n := w.Stats().Restarts; n > 0 {
+		t.Errorf("%d restarts", n)
+	}
+	w.stop(t)
+	check(k).Must(t)
+}

@@ -19,6 +19,9 @@ import (
 // closeWait bounds how long leaving the group may take.
 const closeWait = 3 * time.Second
 
+// firstPoll is how many records to take while nobody knows how long one takes.
+const firstPoll = 256
+
 // session is one life of the client: from joining the group to an error or the
 // end. Everything but the mailbox and the counters belongs to the goroutine
 // that calls run.
@@ -41,12 +44,13 @@ type session struct {
 	letter  string // the first of them, in words
 	taken   int    // records in this transaction
 
+	member    string // our id in the group, as last known
 	restoring bool
 	dropped   bool // fetched records were thrown away and must be fetched again
 	caughtUp  bool
 	wg        sync.WaitGroup // the restoring and the watching goroutine
-	cancel    context.CancelFunc
 
+	begun     time.Time     // when this transaction began
 	lastEnd   time.Time     // when the last transaction ended
 	perRecord time.Duration // how long a record takes, smoothed
 }
@@ -99,11 +103,13 @@ func (r *Runner) open() (*session, error) {
 // run works until ctx ends (nil) or the session cannot go on.
 func (s *session) run(ctx context.Context) (err error) {
 	inner, cancel := context.WithCancel(ctx)
-	s.cancel = cancel
 	defer func() {
 		cancel()
 		s.wg.Wait()
 		s.runner.publish(nil)
+		if fenced(err) && s.alone() {
+			err = fmt.Errorf("%w: %w", errLate, err)
+		}
 		s.close()
 	}()
 	if err := s.fence(ctx); err != nil {
@@ -156,6 +162,32 @@ func sleep(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
+}
+
+// alone says for sure that no twin has taken our place in the group. A fenced
+// producer then only means that our transaction outlived its time: the process
+// was paused, or a reducer stood still. Without a static membership nobody can
+// tell.
+func (s *session) alone() bool {
+	if s.cfg.Sole {
+		return true
+	}
+	if s.cfg.InstanceID == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	groups, err := s.adm.DescribeGroups(ctx, s.cfg.Stage.Name)
+	if err != nil || groups.Error() != nil {
+		return false
+	}
+	own, _ := s.cl.GroupMetadata()
+	for _, m := range groups[s.cfg.Stage.Name].Members {
+		if m.InstanceID != nil && *m.InstanceID == s.cfg.InstanceID && m.MemberID != own && m.MemberID != s.member {
+			return false
+		}
+	}
+	return true
 }
 
 // close leaves the group and waits for the client, each for a bounded time.
@@ -228,7 +260,7 @@ func (s *session) check(fetches kgo.Fetches) error {
 // about one commit interval.
 func (s *session) maxPoll() int {
 	if s.perRecord <= 0 {
-		return min(s.cfg.MaxPoll, 4096)
+		return min(s.cfg.MaxPoll, firstPoll)
 	}
 	return max(1, min(s.cfg.MaxPoll, int(s.cfg.CommitEvery/s.perRecord)))
 }

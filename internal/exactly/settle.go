@@ -19,6 +19,9 @@ func (s *session) settle(ctx context.Context) error {
 	s.dropped, s.caughtUp = false, false
 	for i := range changes {
 		c := &changes[i]
+		if c.member != "" {
+			s.member = c.member
+		}
 		if c.restored == nil {
 			reset = s.owned.apply(c) || reset
 			continue

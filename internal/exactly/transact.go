@@ -11,9 +11,9 @@ import (
 	"ell/internal/event"
 )
 
-// checkFailed is how many records are processed between two looks at whether
-// writing has failed.
-const checkFailed = 512
+// checkEvery is how many records are processed between two looks at whether
+// writing has failed or time runs out.
+const checkEvery = 64
 
 // fewRecords are too few to tell how long one takes.
 const fewRecords = 8
@@ -43,7 +43,7 @@ func (s *session) transact(ctx context.Context, fetches kgo.Fetches) error {
 	txn, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.TransactionTimeout)
 	defer cancel()
 	begin := time.Now()
-	s.taken, s.letters = 0, 0
+	s.begun, s.taken, s.letters = begin, 0, 0
 	cause := s.fill(ctx, txn, fetches, begin)
 	if cause == nil {
 		cause = s.flush(txn)
@@ -152,6 +152,14 @@ func (s *session) consumePart(txn context.Context, p *part, records []*kgo.Recor
 			continue
 		}
 		s.taken++
+		if n%checkEvery == checkEvery-1 {
+			if s.out.failed.Load() != nil {
+				return doomed // noticed by flush
+			}
+			if err := s.slow(); err != nil {
+				return err
+			}
+		}
 		fillRecord(rec, r)
 		if err := t.reducer.Process(rec, s.out); err != nil {
 			if err := s.misprocessed(rec, err); err != nil {
@@ -171,11 +179,19 @@ func (s *session) consumePart(txn context.Context, p *part, records []*kgo.Recor
 			continue
 		}
 		s.out.send(txn)
-		if n%checkFailed == 0 && s.out.failed.Load() != nil {
-			return nil // noticed by flush
-		}
 	}
 	return doomed
+}
+
+// slow gives a transaction up that would take longer than the broker allows,
+// and has fewer records taken from now on.
+func (s *session) slow() error {
+	d := time.Since(s.begun)
+	if d < s.cfg.TransactionTimeout/2 {
+		return nil
+	}
+	s.perRecord = max(d/time.Duration(s.taken), 1)
+	return &waitError{err: errSlow}
 }
 
 // fillRecord makes a Record of the client's, without allocation.
@@ -311,9 +327,12 @@ func (s *session) afterAbort(cause error) error {
 		return &waitError{pause: backoff(int(n), 50*time.Millisecond, time.Second), err: cause}
 	case errors.As(cause, &w):
 		n := s.runner.aborts.Add(1)
-		s.log.Warn("a record cannot be processed now, trying again", "err", cause, "attempt", n)
+		s.log.Warn("transaction given up, trying again", "err", cause, "attempt", n)
 		return &waitError{pause: backoff(int(n), 50*time.Millisecond, 5*time.Second), err: cause}
-	case definite(cause) && s.cfg.verdict(cause) == nil:
+	case (definite(cause) || errors.Is(cause, context.DeadlineExceeded)) && s.cfg.verdict(cause) == nil:
+		// Not a new session: that would take the transactional id anew, also
+		// from a twin that came while we stood still. The next transaction
+		// shows whose it is.
 		n := s.runner.failures.Add(1)
 		if s.cfg.MaxRestarts >= 0 && int(n) > s.cfg.MaxRestarts {
 			return cause
