@@ -57,8 +57,8 @@ bench: ## benchmarks; ratios measured in one run
 golden: ## write the golden files anew (review the difference)
 	go test ./internal/... -update
 
-screenshots: build ui ## pictures of every view into docs/screenshots
-	test/browser/screenshots
+screenshots: build ## pictures of every page into docs/screenshots
+	test/browser/run screenshots.mjs
 
 vuln: ## known vulnerabilities in what is called (needs the public database)
 	go run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./...

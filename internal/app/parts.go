@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ell/internal/event"
 	"ell/internal/exactly"
 	"ell/internal/web"
 )
@@ -68,11 +69,21 @@ func (b parts) system(s *site) any {
 	return doc
 }
 
+// gatewayRecords is how many records the gateway is known to have taken: those
+// of the weather device beside it.
+func gatewayRecords(b parts) int64 {
+	if b.city == nil {
+		return 0
+	}
+	return b.city.device.Stats().Sent
+}
+
 // rates turns counters into rates a second, over the time between two looks of
 // at least a second.
 type rates struct {
-	mu   sync.Mutex // guards all below
-	last map[string]look
+	began time.Time  // the first look goes back to here
+	mu    sync.Mutex // guards all below
+	last  map[string]look
 }
 
 type look struct {
@@ -81,7 +92,7 @@ type look struct {
 	rate  float64
 }
 
-func newRates() *rates { return &rates{last: map[string]look{}} }
+func newRates() *rates { return &rates{began: time.Now(), last: map[string]look{}} }
 
 func (r *rates) of(name string, count int64) float64 {
 	r.mu.Lock()
@@ -89,8 +100,7 @@ func (r *rates) of(name string, count int64) float64 {
 	now := time.Now()
 	l, ok := r.last[name]
 	if !ok {
-		r.last[name] = look{at: now, count: count}
-		return 0
+		l = look{at: r.began}
 	}
 	if d := now.Sub(l.at); d >= time.Second {
 		l = look{at: now, count: count, rate: float64(count-l.count) / d.Seconds()}
@@ -148,6 +158,17 @@ func (p *platform) meter(s *site, beside parts) error {
 	return nil
 }
 
+// sensors names the topics of one kind of sensor, with a star for the station.
+func (p *platform) sensors(kind string) string {
+	if p.Names.Layout == event.PerStation {
+		return p.Names.Prefix + "station." + kind + ".*"
+	}
+	if kind == "arrivals" {
+		return p.Names.Arrivals(0, "")
+	}
+	return p.Names.Turnstiles(0, "")
+}
+
 // pipeline is the system as it runs, for the pipeline view.
 func (p *platform) pipeline(s *site, beside parts) web.Pipeline {
 	doc := web.Pipeline{At: time.Now().UnixMilli()}
@@ -173,10 +194,10 @@ func (p *platform) pipeline(s *site, beside parts) web.Pipeline {
 		}
 		node("weather", "producer", "Weather device", state, "plain HTTP; knows no Kafka", rate("weather", w.Sent))
 		edge(web.PipelineEdge{From: "weather", To: "gateway", Rate: rate("weather", w.Sent), LagRecords: int64(w.Spooled)})
-		edge(web.PipelineEdge{From: "city", To: "forward", Topic: p.Names.Arrivals(0, "*")})
-		edge(web.PipelineEdge{From: "city", To: "turnstiles", Topic: p.Names.Turnstiles(0, "*")})
+		edge(web.PipelineEdge{From: "city", To: "forward", Topic: p.sensors("arrivals")})
+		edge(web.PipelineEdge{From: "city", To: "turnstiles", Topic: p.sensors("turnstiles")})
 	}
-	node("gateway", "gateway", "REST Proxy", here(beside.embedded), "Confluent v2 API", 0)
+	node("gateway", "gateway", "REST Proxy", here(beside.embedded), "Confluent v2 API", rate("weather", gatewayRecords(beside)))
 	edge(web.PipelineEdge{From: "gateway", To: "board", Topic: p.Names.Weather()})
 	node("registry", "registry", "Schema registry", here(beside.embedded), p.Registry, 0)
 	node("source", "source", "Station source", here(beside.embedded), "rows of two tables, as Kafka Connect brings them", 0)
