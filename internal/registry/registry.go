@@ -8,6 +8,7 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +28,9 @@ import (
 
 const (
 	defaultTimeout = 10 * time.Second
-	maxAnswer      = 1 << 20 // bytes of one answer
-	maxSchemas     = 10_000  // kept by id
+	maxAnswer      = 1 << 20  // bytes of one answer
+	maxSchemas     = 10_000   // kept by id,
+	maxKept        = 16 << 20 // and at most this many bytes of them
 	// unknownFor is how long the registry is not asked again for an id it did
 	// not know: long enough that a flood of bad records does not become a flood of
 	// requests, short enough for a schema that is only late.
@@ -62,18 +64,34 @@ type Client struct {
 	timeout time.Duration
 	mu      sync.Mutex // guards all below
 	texts   map[event.ID]string
+	kept    int                    // bytes in texts
 	unknown map[event.ID]time.Time // when the registry last said no
 	ids     map[registered]event.ID
 }
 
-type registered struct{ subject, text string }
+// registered is what was registered: a digest, since a text may be large and
+// come from a stranger.
+type registered [sha256.Size]byte
+
+func digest(subject, text string) registered {
+	return sha256.Sum256([]byte(subject + "\x00" + text))
+}
 
 // New checks c. It contacts nobody.
 func New(c Config) (*Client, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("schema registry: %q is not an http or https URL", c.URL)
+		return nil, fmt.Errorf("schema registry: %q is not an http or https URL", redacted(u, c.URL))
 	}
+	if u.User != nil { // the client library prints its URL in errors
+		if c.User == "" {
+			c.User = u.User.Username()
+			password, _ := u.User.Password()
+			c.Password = kafka.Secret(password)
+		}
+		u.User = nil
+	}
+	c.URL = strings.TrimSuffix(u.String(), "/")
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
 	}
@@ -84,7 +102,7 @@ func New(c Config) (*Client, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	opts := []sr.ClientOpt{
-		sr.URLs(strings.TrimSuffix(c.URL, "/")),
+		sr.URLs(c.URL),
 		sr.UserAgent("ell"),
 		sr.HTTPClient(&http.Client{
 			Timeout:   c.Timeout,
@@ -107,6 +125,17 @@ func New(c Config) (*Client, error) {
 		cl: cl, url: c.URL, log: c.Logger, timeout: c.Timeout,
 		texts: map[event.ID]string{}, unknown: map[event.ID]time.Time{}, ids: map[registered]event.ID{},
 	}, nil
+}
+
+// redacted is text for an error, without the password it may hold.
+func redacted(u *url.URL, text string) string {
+	if u == nil { // it cannot be told where a password would be
+		if _, host, found := strings.Cut(text, "@"); found {
+			return "…@" + host
+		}
+		return text
+	}
+	return u.Redacted()
 }
 
 // bounded cuts answers that are too long, and refuses what is no JSON.
@@ -170,7 +199,7 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (event.ID
 }
 
 func (c *Client) register(ctx context.Context, subject, text string, strict bool) (event.ID, error) {
-	key := registered{subject, text}
+	key := digest(subject, text)
 	c.mu.Lock()
 	id, ok := c.ids[key]
 	c.mu.Unlock()
@@ -217,26 +246,35 @@ func (c *Client) Schema(id event.ID) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
 	schema, err := c.cl.SchemaByID(ctx, id)
-	if err == nil && schema.Type != sr.TypeAvro {
-		return "", fmt.Errorf("%w: %d is no Avro schema but %s", event.ErrUnknownSchema, id, schema.Type)
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r, ok := errors.AsType[*sr.ResponseError](err); ok && r.StatusCode == http.StatusNotFound && r.ErrorCode == 40403 {
-		if len(c.unknown) >= maxSchemas {
-			clear(c.unknown)
-		}
-		c.unknown[id] = time.Now()
-		return "", fmt.Errorf("%w: %d", event.ErrUnknownSchema, id)
+		return "", c.refuse(id, "")
 	}
 	if err != nil {
 		return "", c.explain(fmt.Sprintf("fetch schema %d", id), err)
 	}
-	delete(c.unknown, id)
-	if len(c.texts) < maxSchemas {
-		c.texts[id] = schema.Schema
+	if schema.Type != sr.TypeAvro {
+		return "", c.refuse(id, " is no Avro schema but "+schema.Type.String())
 	}
+	delete(c.unknown, id)
+	if len(c.texts) >= maxSchemas || c.kept+len(schema.Schema) > maxKept {
+		clear(c.texts)
+		c.kept = 0
+	}
+	c.texts[id] = schema.Schema
+	c.kept += len(schema.Schema)
 	return schema.Schema, nil
+}
+
+// refuse remembers for a while that the registry has no schema of this id that
+// could be used. The caller holds the mutex.
+func (c *Client) refuse(id event.ID, why string) error {
+	if len(c.unknown) >= maxSchemas {
+		clear(c.unknown)
+	}
+	c.unknown[id] = time.Now()
+	return fmt.Errorf("%w: %d%s", event.ErrUnknownSchema, id, why)
 }
 
 // explain says what went wrong with doing, and marks what no repetition mends.

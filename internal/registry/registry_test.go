@@ -4,11 +4,14 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"ell/internal/event"
@@ -143,3 +146,121 @@ func TestPasswordsStayOutOfErrors(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAPasswordInTheURLStaysOutOfErrors(t *testing.T) {
+	c, err := registry.New(registry.Config{URL: "http://ell:hunter2@127.0.0.1:1", Timeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RegisterAll(t.Context(), event.Schemas()); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("%v", err)
+	}
+	if _, err := c.Schema(1); err == nil || strings.Contains(err.Error(), "hunter2") || errors.Is(err, event.ErrPoison) {
+		t.Errorf("%v: a registry that is away does not make a record bad", err)
+	}
+}
+
+func TestEverySubjectAsksForFullCompatibility(t *testing.T) {
+	fake := srfake.New()
+	t.Cleanup(fake.Close)
+	if _, err := client(t, fake.URL()).RegisterAll(t.Context(), event.Schemas()); err != nil {
+		t.Fatal(err)
+	}
+	direct, err := sr.NewClient(sr.URLs(fake.URL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range event.Schemas() {
+		for _, got := range direct.Compatibility(t.Context(), s.Subject) {
+			if got.Err != nil || got.Level != sr.CompatFullTransitive {
+				t.Errorf("%s: %v, %v", s.Subject, got.Level, got.Err)
+			}
+		}
+	}
+}
+
+func TestAUserInTheURLIsUsed(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, pass, ok := r.BasicAuth(); !ok || user != "ell" || pass != "hunter2" {
+			t.Errorf("got %q %q", user, pass)
+		}
+		w.Write([]byte(`{"schema":"\"int\""}`))
+	}))
+	t.Cleanup(s.Close)
+	if _, err := client(t, strings.Replace(s.URL, "://", "://ell:hunter2@", 1)).Schema(1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAURLThatIsNoneIsRefusedWithoutItsPassword(t *testing.T) {
+	for _, u := range []string{"", "127.0.0.1:8081", "ftp://ell:hunter2@x", "http://", "http://ell:hunter2@x y/", "http://ell:hunter2@x:port"} {
+		if _, err := registry.New(registry.Config{URL: u}); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", u, err)
+		}
+	}
+}
+
+func TestASchemaThatComesLateIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var late atomic.Bool
+		c, err := registry.New(registry.Config{URL: "http://registry", Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			rec := httptest.NewRecorder()
+			if late.Load() {
+				rec.WriteString(`{"schema":"\"int\""}`)
+			} else {
+				rec.WriteHeader(404)
+				rec.WriteString(`{"error_code":40403,"message":"Schema not found"}`)
+			}
+			return rec.Result(), nil
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Schema(7); !errors.Is(err, event.ErrUnknownSchema) {
+			t.Fatalf("got %v", err)
+		}
+		late.Store(true)
+		time.Sleep(5 * time.Second)
+		if text, err := c.Schema(7); err != nil || text != `"int"` {
+			t.Errorf("got %q, %v", text, err)
+		}
+	})
+}
+
+func TestASchemaOfAnotherLanguageIsNoneOfOurs(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte(`{"schema":"syntax = \"proto3\";","schemaType":"PROTOBUF"}`))
+	}))
+	t.Cleanup(s.Close)
+	if _, err := client(t, s.URL).Schema(3); !errors.Is(err, event.ErrUnknownSchema) || !strings.Contains(err.Error(), "PROTOBUF") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestManySchemasDoNotFillTheMemory(t *testing.T) {
+	big := `{"schema":"` + strings.Repeat("x", 900<<10) + `"}`
+	c, err := registry.New(registry.Config{URL: "http://registry", Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+		rec := httptest.NewRecorder()
+		rec.WriteString(big)
+		return rec.Result(), nil
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range 100 {
+		if _, err := c.Schema(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > 48<<20 {
+		t.Errorf("%d MiB in use after 100 schemas of 900 KiB", m.HeapAlloc>>20)
+	}
+	runtime.KeepAlive(c)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
