@@ -10,7 +10,8 @@ export function fixture(read: (file: string) => string): NetworkDocument {
     const shape = (shapes.get(id) ?? '').split(' ').map((p) => p.split(',').map(Number) as [number, number])
     const shape_at = [0]
     for (let i = 1; i < shape.length; i++) {
-      const [a, b] = [shape[i - 1] ?? [0, 0], shape[i] ?? [0, 0]]
+      const a = shape[i - 1] ?? [0, 0]
+      const b = shape[i] ?? [0, 0]
       const dy = (b[0] - a[0]) * 111_195
       const dx = (b[1] - a[1]) * 111_195 * Math.cos((41.88 * Math.PI) / 180)
       shape_at.push((shape_at[i - 1] ?? 0) + Math.hypot(dx, dy))

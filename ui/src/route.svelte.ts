@@ -1,0 +1,78 @@
+/** The address is the state: what is seen can be sent to somebody else as a link. */
+
+export type ViewName = 'system' | 'line' | 'station' | 'train' | 'pipeline' | 'none'
+
+export interface Place {
+  view: ViewName
+  /** Of the line, station, train; for the pipeline the topic. */
+  id: string
+  query: URLSearchParams
+}
+
+export function parse(path: string, search: string): Place {
+  const query = new URLSearchParams(search)
+  const [, first = '', ...rest] = path.split('/')
+  let id = ''
+  try {
+    id = decodeURIComponent(rest.join('/'))
+  } catch {
+    return { view: 'none', id: '', query }
+  }
+  if (first === '') return { view: 'system', id: '', query }
+  if ((first === 'line' || first === 'station' || first === 'train') && id !== '') return { view: first, id, query }
+  if (first === 'pipeline') return { view: 'pipeline', id: id.replace(/^topics?\//, ''), query }
+  return { view: 'none', id: '', query }
+}
+
+class Route {
+  place: Place = $state.raw({ view: 'system', id: '', query: new URLSearchParams() })
+  /** Rises with each step to another page, for the focus and the scroll. */
+  steps = $state(0)
+
+  start(): void {
+    this.place = parse(location.pathname, location.search)
+    addEventListener('popstate', () => {
+      this.place = parse(location.pathname, location.search)
+      this.steps++
+    })
+    document.addEventListener('click', (e) => {
+      if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
+      const a = e.target instanceof Element ? e.target.closest('a') : null
+      if (!a || a.target || a.hasAttribute('download') || a.origin !== location.origin || a.pathname.startsWith('/api/') || a.hash) return
+      if (parse(a.pathname, a.search).view === 'none') return
+      e.preventDefault()
+      this.go(a.pathname + a.search)
+    })
+  }
+
+  go(href: string): void {
+    if (href === location.pathname + location.search) return
+    history.pushState(null, '', href)
+    this.place = parse(location.pathname, location.search)
+    this.steps++
+    scrollTo(0, 0)
+  }
+
+  /** Changes the query of the page in place; an empty value removes a key. */
+  set(changes: Record<string, string>, push = false): void {
+    const q = new URLSearchParams(location.search)
+    for (const [k, v] of Object.entries(changes)) {
+      if (v === '') q.delete(k)
+      else q.set(k, v)
+    }
+    const s = q.toString().replaceAll('%2C', ',')
+    const href = location.pathname + (s ? `?${s}` : '')
+    if (href === location.pathname + location.search) return
+    history[push ? 'pushState' : 'replaceState'](null, '', href)
+    this.place = { ...this.place, query: q }
+  }
+}
+
+export const route = new Route()
+
+export const href = {
+  line: (id: string) => `/line/${encodeURIComponent(id)}`,
+  station: (id: number | string) => `/station/${id}`,
+  train: (id: string) => `/train/${encodeURIComponent(id)}`,
+  topic: (name: string) => `/pipeline/topics/${encodeURIComponent(name)}`,
+}
