@@ -44,7 +44,7 @@ func TestFault10_RepliesLost(t *testing.T) {
 
 func TestFault12_AllConnectionsDroppedForAWhile(t *testing.T) {
 	t.Parallel()
-	away := 4 * time.Second
+	away := 2500 * time.Millisecond
 	if longForm() {
 		away = 30 * time.Second
 	}

@@ -2,6 +2,7 @@ package exactly_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -23,6 +24,11 @@ import (
 func TestMain(m *testing.M) {
 	if name := testkit.Child(); name != "" {
 		os.Exit(child(name))
+	}
+	// Most of these tests wait for something to time out.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
 	}
 	code := m.Run()
 	if code == 0 {
