@@ -97,12 +97,15 @@ func acceptable(values []string) bool {
 	return false
 }
 
-func write(w http.ResponseWriter, v any) error {
+func write(w http.ResponseWriter, v any) error { return writeStatus(w, http.StatusOK, v) }
+
+func writeStatus(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", mediaAnswer)
+	w.WriteHeader(status)
 	_, err = w.Write(append(body, '\n'))
 	if err != nil {
 		return nil //nolint:nilerr // a client that is gone needs no answer

@@ -130,6 +130,14 @@ func (c chooser) Partition(r *kgo.Record, n int) int {
 	return c.TopicPartitioner.Partition(r, n)
 }
 
+// OnNewBatch lets records without a key go to another partition with each batch.
+// The embedded interface alone would hide that the partitioner wants to know.
+func (c chooser) OnNewBatch() {
+	if p, ok := c.TopicPartitioner.(kgo.TopicPartitionerOnNewBatch); ok {
+		p.OnNewBatch()
+	}
+}
+
 // Addr is where the gateway listens.
 func (g *Gateway) Addr() string { return g.listener.Addr().String() }
 

@@ -22,15 +22,46 @@ import (
 // produceRequest is the body of a POST. A key or value that is absent or null is
 // a null in the record.
 type produceRequest struct {
-	KeySchema     *string `json:"key_schema"`
-	KeySchemaID   *int    `json:"key_schema_id"`
-	ValueSchema   *string `json:"value_schema"`
-	ValueSchemaID *int    `json:"value_schema_id"`
-	Records       []struct {
-		Key       json.RawMessage `json:"key"`
-		Value     json.RawMessage `json:"value"`
-		Partition *int32          `json:"partition"`
-	} `json:"records"`
+	KeySchema     *string    `json:"key_schema"`
+	KeySchemaID   *int       `json:"key_schema_id"`
+	ValueSchema   *string    `json:"value_schema"`
+	ValueSchemaID *int       `json:"value_schema_id"`
+	Records       recordList `json:"records"`
+}
+
+type inRecord struct {
+	Key       json.RawMessage `json:"key"`
+	Value     json.RawMessage `json:"value"`
+	Partition *int32          `json:"partition"`
+}
+
+// recordList stops at the first record too many: a body of nothing but "{},"
+// would otherwise take twenty times its size before anybody counted.
+type recordList []inRecord
+
+var errTooMany = errors.New("too many records")
+
+// UnmarshalJSON reads a list, whose syntax is sound when this is called.
+func (l *recordList) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return errors.New("records are no list")
+	}
+	for dec.More() {
+		if len(*l) == maxRecords {
+			return errTooMany
+		}
+		var in inRecord
+		if err := dec.Decode(&in); err != nil {
+			return fmt.Errorf("record %d: %w", len(*l), err)
+		}
+		*l = append(*l, in)
+	}
+	return nil
 }
 
 type (
@@ -46,6 +77,21 @@ type (
 		Error     *string `json:"error"`
 	}
 )
+
+// status is 200 whatever became of single records, unless the proxy itself may
+// not write, as Confluent's has it.
+func (a *produceAnswer) status() int {
+	for _, o := range a.Offsets {
+		switch {
+		case o.ErrorCode == nil:
+		case *o.ErrorCode == codeUnauthenticated:
+			return http.StatusUnauthorized
+		case *o.ErrorCode == codeUnauthorized:
+			return http.StatusForbidden
+		}
+	}
+	return http.StatusOK
+}
 
 // form turns a key or value of a request into bytes.
 type form func(json.RawMessage) ([]byte, error)
@@ -85,7 +131,7 @@ func (g *Gateway) produce(w http.ResponseWriter, r *http.Request) error {
 	records := make([]*kgo.Record, len(req.Records))
 	for i, in := range req.Records {
 		rec := &kgo.Record{Topic: d.Topic, Partition: partition}
-		if in.Partition != nil && partition < 0 {
+		if in.Partition != nil { // which goes before the path's, as at Confluent's
 			if rec.Partition = *in.Partition; rec.Partition < 0 || int(rec.Partition) >= len(d.Partitions) {
 				return errNoPartition()
 			}
@@ -99,7 +145,7 @@ func (g *Gateway) produce(w http.ResponseWriter, r *http.Request) error {
 		records[i] = rec
 	}
 	answer.Offsets = g.send(r.Context(), records)
-	return write(w, answer)
+	return writeStatus(w, answer.status(), answer)
 }
 
 // about says in which part of which record the fault of a request is.
@@ -120,14 +166,14 @@ func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (*produceRequest,
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("HTTP 413 Request Entity Too Large: a request may have %d bytes", tooLarge.Limit)}
 	}
+	if errors.Is(err, errTooMany) {
+		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("HTTP 413 Request Entity Too Large: a request may have %d records", maxRecords)}
+	}
 	if err != nil {
 		return nil, &apiError{http.StatusBadRequest, http.StatusBadRequest, "the body is not what it should be: " + err.Error()}
 	}
-	switch n := len(req.Records); {
-	case n == 0:
+	if len(req.Records) == 0 {
 		return nil, unprocessable(http.StatusUnprocessableEntity, "there are no records")
-	case n > maxRecords:
-		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("%d records are more than the %d of one request", n, maxRecords)}
 	}
 	return req, nil
 }

@@ -78,7 +78,9 @@ func (c *codec) appendJSON(dst []byte, b json.RawMessage) ([]byte, error) {
 		return nil, err
 	}
 	var v any
-	if err := c.schema.DecodeJSON(b, &v); err != nil {
+	// Without their tags the values of unions would go to the first branch that
+	// takes their Go type, which need not be the one they name.
+	if err := c.schema.DecodeJSON(b, &v, avro.TaggedUnions()); err != nil {
 		return nil, err
 	}
 	return c.schema.AppendEncode(dst, v)

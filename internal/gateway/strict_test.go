@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -80,6 +83,55 @@ func TestAvrosJSONEncodingIsReadByTheLetter(t *testing.T) {
 				t.Errorf("got %x, %v; want an error with %q", out, err, k.fault)
 			}
 		})
+	}
+}
+
+func TestAUnionsValueGoesToTheBranchItNames(t *testing.T) {
+	const (
+		records = `[{"type":"record","name":"a","fields":[{"name":"x","type":"int"}]},{"type":"record","name":"b","fields":[{"name":"x","type":"int"}]}]`
+		mixed   = `[{"type":"record","name":"a","fields":[{"name":"x","type":"int"}]},{"type":"map","values":"int"},"null"]`
+		strings = `["string",{"type":"enum","name":"e","symbols":["A"]},"bytes"]`
+		numbers = `["int","long","float","double"]`
+	)
+	for name, c := range map[string]struct{ schema, value, want string }{
+		"the second of two like records":   {records, `{"b":{"x":1}}`, "0202"},
+		"a map that could be the record":   {mixed, `{"map":{"x":1}}`, "020202780200"},
+		"a map with the name of a branch":  {mixed, `{"map":{"map":1}}`, "0202066d61700200"},
+		"an enum that could be the string": {strings, `{"e":"A"}`, "0200"},
+		"the string that could be an enum": {strings, `{"string":"A"}`, "000241"},
+		"bytes that could be the string":   {strings, `{"bytes":"A"}`, "040241"},
+		"a long that could be an int":      {numbers, `{"long":1}`, "0202"},
+		"a float that could be an int":     {numbers, `{"float":1}`, "040000803f"},
+		"a double that could be a float":   {numbers, `{"double":1}`, "06000000000000f03f"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			codec, err := newCodec(c.schema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := codec.appendJSON(nil, json.RawMessage(c.value))
+			if err != nil || fmt.Sprintf("%x", out) != c.want {
+				t.Errorf("%x, %v; want %s", out, err, c.want)
+			}
+		})
+	}
+}
+
+func TestTimesArriveAsTheWholeNumbersTheyWere(t *testing.T) {
+	for _, logical := range []string{"timestamp-millis", "timestamp-micros", "timestamp-nanos", "local-timestamp-millis", "none"} {
+		c, err := newCodec(`{"type":"long","logicalType":"` + logical + `"}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int64{0, 1, -1, 1_776_000_000_123, -62_135_596_800_000, math.MaxInt64, math.MinInt64, 1<<53 + 1} {
+			out, err := c.appendJSON(nil, json.RawMessage(strconv.FormatInt(n, 10)))
+			if err != nil {
+				t.Fatalf("%s %d: %v", logical, n, err)
+			}
+			if got, size := binary.Varint(out); got != n || size != len(out) {
+				t.Errorf("%s %d arrives as %d", logical, n, got)
+			}
+		}
 	}
 }
 
