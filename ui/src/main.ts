@@ -21,6 +21,7 @@ async function start(): Promise<void> {
     target.id = 'app'
     mount(App, { target, props: { live, frames } })
     app.replaceWith(target)
+    live.latency.forget() // what waited for the page itself says nothing of the stream
     document.documentElement.dataset['app'] = 'on'
   }
   // Take over with the first snapshot in hand, so that nothing flashes; but do not wait long for it.

@@ -2,6 +2,9 @@
 
 export type ViewName = 'system' | 'line' | 'station' | 'train' | 'pipeline' | 'none'
 
+/** The views of the app. The other pages are the server's own, and links to them load them. */
+export const inApp: ReadonlySet<ViewName> = new Set<ViewName>(['system', 'line'])
+
 export interface Place {
   view: ViewName
   /** Of the line, station, train; for the pipeline the topic. */
@@ -39,7 +42,7 @@ class Route {
       if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
       const a = e.target instanceof Element ? e.target.closest('a') : null
       if (!a || a.target || a.hasAttribute('download') || a.origin !== location.origin || a.pathname.startsWith('/api/') || a.hash) return
-      if (parse(a.pathname, a.search).view === 'none') return
+      if (!inApp.has(parse(a.pathname, a.search).view)) return
       e.preventDefault()
       this.go(a.pathname + a.search)
     })

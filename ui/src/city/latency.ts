@@ -10,7 +10,7 @@ export class Latency {
   private next = 0
 
   /** A message with a record appended at `appended` (server's clock) is in hand and will be drawn with the next frame. */
-  arrived(appended: number, _at: number): void {
+  arrived(appended: number): void {
     if (this.waiting.length < 256) this.waiting.push(appended)
   }
 

@@ -1,4 +1,4 @@
-import { City, type Changes, type Clock, type StationRow, type Weather } from './fold'
+import { City, type Changes, type Clock, type StationRow, type Train, type Weather } from './fold'
 import { Motion, Way } from './motion'
 import { Latency } from './latency'
 import { CityTime, ServerTime } from './time'
@@ -49,6 +49,9 @@ export class Live {
   /** Settled with the first snapshot. */
   readonly first: Promise<void>
   private begun: () => void = () => {}
+
+  /** Told of every train that changed. */
+  readonly trainListeners = new Set<(t: Train) => void>()
 
   /** Called on every message. */
   onNews: () => void = () => {}
@@ -174,7 +177,6 @@ export class Live {
   }
 
   private take(data: string, whole: boolean): void {
-    const arrived = performance.timeOrigin + performance.now()
     const d = JSON.parse(data) as Snapshot
     const wall = () => this.server.now()
     const before = this.city.clock
@@ -189,7 +191,7 @@ export class Live {
     if (c.clock || whole) this.time.set(clock, wall(), anew)
     else this.time.alive(wall())
     this.follow(c, anew || away)
-    if (d.appended && !whole) this.latency.arrived(d.appended, arrived)
+    if (d.appended && !whole) this.latency.arrived(d.appended)
     if (c.clock || whole) this.clock = clock
     if (c.trains.length > 0 || c.gone.length > 0 || whole) this.trainsDirty = true
     for (const k of ['lines', 'rows', 'totals', 'weather', 'rate'] as const) if (c[k] || whole) this.textDirty[k] = true
@@ -219,6 +221,7 @@ export class Live {
         if (place) m.place(city, wall)
       }
     }
+    if (this.trainListeners.size > 0) for (const t of c.all ? this.city.trains.values() : c.trains) for (const f of this.trainListeners) f(t)
     if (c.all) for (const id of [...this.motions.keys()]) if (!this.city.trains.has(id)) this.motions.delete(id)
   }
 

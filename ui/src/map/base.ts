@@ -155,7 +155,7 @@ function marker(g: CanvasRenderingContext2D, v: View, s: Spot, lw: number, brigh
 
 function names(g: CanvasRenderingContext2D, scene: Scene, v: View, lw: number, bright: ReadonlySet<string> | undefined): Placed[] {
   const { camera: c, palette: p } = v
-  const size = Math.max(10, Math.min(15, 8.2 + c.k * 0.2))
+  const size = Math.max(9.5, Math.min(15, 8.2 + c.k * 0.2))
   const font = (bold: boolean) => `${bold ? 650 : 450} ${size}px ${FONT}`
   const measure = (text: string, bold: boolean) => {
     g.font = font(bold)
@@ -175,7 +175,7 @@ function names(g: CanvasRenderingContext2D, scene: Scene, v: View, lw: number, b
       sides: v.m === 1 ? drawnSides(s.side, c.k) : ['e', 'w', 'n', 's'], bold: s.end || s.lines.length > 2,
     })
   }
-  const placed = placeLabels(wishes, size, measure, (b) => b[2] < 0 || b[3] < 0 || b[0] > v.w || b[1] > v.h ? false : true)
+  const placed = placeLabels(wishes, size, measure, (b) => b[0] > 2 && b[1] > 2 && b[2] < v.w - 2 && b[3] < v.h - 2)
   g.textAlign = 'left'
   g.lineJoin = 'round'
   for (const l of placed) {

@@ -37,7 +37,7 @@ export function placeLabels(wishes: readonly Wish[], size: number, measure: (tex
     const width = measure(w.text, w.bold)
     for (const side of w.sides) {
       const { x, y, angle, boxes } = put(w, side, width, size)
-      if (!boxes.some(keep) || boxes.some((b) => grid.hits(b, [w.x - w.rx, w.y - w.ry, w.x + w.rx, w.y + w.ry]))) continue
+      if (!boxes.every(keep) || boxes.some((b) => grid.hits(b, [w.x - w.rx, w.y - w.ry, w.x + w.rx, w.y + w.ry]))) continue
       for (const b of boxes) grid.add(b)
       out.push({ id: w.id, text: w.text, x, y, angle, bold: w.bold })
       break

@@ -34,7 +34,7 @@ export class TrainLayer {
     g.clearRect(0, 0, v.w, v.h)
     this.count = 0
     const lw = lineWidth(v.camera.k)
-    const size = Math.max(6.4, lw * 1.42)
+    const size = Math.max(5.4, lw * 1.42)
     for (const m of this.live.motions.values()) {
       const line = m.way.pattern.line
       const dim = o.bright !== undefined && !o.bright.has(line)

@@ -1,1 +1,0 @@
-import{a as e,c as t,i as n,l as r,n as i,o as a,r as o,t as s,u as c}from"./main-BGyEN__Z.js";var l=o(`<button type="button"> </button>`);function u(n,o){c(o,!0);var u=l(),d=t(u,!0);a(()=>s(d,o.live.net.lines.length)),e(`click`,u,function(...e){o.close?.apply(this,e)}),i(n,u),r()}n([`click`]);export{u as default};

@@ -1,1 +1,0 @@
-import{c as e,d as t,l as n,n as r,o as i,r as a,s as o,t as s,u as c}from"./main-BGyEN__Z.js";var l=a(`<div class="page"><h1> </h1></div>`);function u(a,u){c(u,!0);var d=l(),f=o(d),p=e(f);t(d),i(e=>s(p,`${e??``} ${u.id??``}`),[()=>u.live.stationName(Number(u.id))]),r(a,d),n()}export{u as default};
