@@ -4,7 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"ell/internal/exactly"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"ell/internal/testkit"
 )
 
@@ -52,5 +53,47 @@ func TestQuietInputIsCommittedWithinMilliseconds(t *testing.T) {
 	t.Logf("produce to commit, noticed by polling every 5 ms: mean %s, worst %s", sum/n, worst)
 	w.stop(t)
 	check(k).Must(t)
-	_ = exactly.Stats{}
+}
+
+// A partition may end in transaction markers and aborted records, which nobody
+// is shown: the end is reached all the same, and reaching it costs nothing.
+func TestTransactionalInputIsReadToItsEndAndThenAtRest(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 4)
+	upstream := k.Client(t, kgo.TransactionalID("upstream"))
+	end := func(first, n int, how kgo.TransactionEndTry) {
+		t.Helper()
+		if err := upstream.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		k.Produce(t, upstream, inputs(first, n, 20)...)
+		if err := upstream.EndTransaction(t.Context(), how); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(0, 500, kgo.TryCommit)
+	end(10_000, 100, kgo.TryAbort)
+	w := run(t, config(k.Addrs, "a"))
+	w.caughtUp(t, 20*time.Second)
+	for i := range 3 {
+		end(500+i*100, 100, kgo.TryCommit)
+		end(20_000, 100, kgo.TryAbort)
+	}
+	testkit.Wait(t, 20*time.Second, "the input is processed", func() bool { st := w.Stats(); return st.In == 800 && st.Lag == 0 })
+	before := w.Stats().Committed
+	for range 20 {
+		end(30_000, 10, kgo.TryAbort) // nothing but markers to see
+	}
+	testkit.Wait(t, 20*time.Second, "the position is at the end", func() bool {
+		var at int64
+		for _, p := range w.Stats().Partitions {
+			at += p.Position
+		}
+		return at == inputEnd(k)
+	})
+	if after := w.Stats().Committed; after != before {
+		t.Errorf("%d transactions for nothing but markers", after-before)
+	}
+	w.stop(t)
+	check(k).Must(t)
 }

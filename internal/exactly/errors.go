@@ -86,8 +86,7 @@ func again(err error) bool {
 // which the same producer may go on once the transaction is aborted. Anything
 // else leaves open whether the record was written.
 func definite(err error) bool {
-	var ke *kerr.Error
-	if !errors.As(err, &ke) {
+	if _, ok := errors.AsType[*kerr.Error](err); !ok {
 		return false
 	}
 	return !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err, kerr.UnknownServerError) && !fenced(err) &&

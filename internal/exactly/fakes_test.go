@@ -2,7 +2,6 @@ package exactly_test
 
 import (
 	"os"
-	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -51,15 +50,3 @@ func slowCommits(k *testkit.Kafka, by time.Duration) {
 
 // longForm says whether the long forms of tests are asked for.
 func longForm() bool { return os.Getenv("ELL_LONG") != "" }
-
-// processed waits until workers have processed n records in all.
-func processed(t *testing.T, limit time.Duration, n int64, ws ...*running) {
-	t.Helper()
-	testkit.Wait(t, limit, "the input is processed", func() bool {
-		var in int64
-		for _, w := range ws {
-			in += w.Stats().In
-		}
-		return in >= n
-	})
-}

@@ -2,6 +2,7 @@ package exactly
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -145,10 +146,7 @@ func (m *mailbox) groupOptions() []kgo.Opt {
 		kgo.AdjustFetchOffsetsFn(func(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 			seen := make(map[string]map[int32]kgo.Offset, len(offsets))
 			for t, ps := range offsets {
-				seen[t] = make(map[int32]kgo.Offset, len(ps))
-				for p, o := range ps {
-					seen[t][p] = o
-				}
+				seen[t] = maps.Clone(ps)
 			}
 			m.put(change{offsets: seen})
 			return offsets, nil

@@ -40,12 +40,11 @@ type restoreJob struct {
 
 // restoreResult is what came of it.
 type restoreResult struct {
-	job    restoreJob
-	ends   map[*part]span
-	took   time.Duration
-	read   int64 // changelog records
-	err    error
-	closed bool
+	job  restoreJob
+	ends map[*part]span
+	took time.Duration
+	read int64 // changelog records
+	err  error
 }
 
 // span is where a partition begins and where its stable part ends.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"strconv"
@@ -101,9 +102,7 @@ func (s *sums) Commit() { clear(s.old) }
 
 func (s *sums) Rewind() {
 	if !s.forget {
-		for k, v := range s.old {
-			s.now[k] = v
-		}
+		maps.Copy(s.now, s.old)
 	}
 	clear(s.old)
 }

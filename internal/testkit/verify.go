@@ -61,15 +61,16 @@ func (r *Report) OK() bool {
 
 // String returns the report on one line, with examples behind it.
 func (r *Report) String() string {
-	s := fmt.Sprintf("%d in, %d out, %d unprocessed, %d missing, %d duplicate, %d wrong, %d disordered, %d partitions hang",
+	var s strings.Builder
+	fmt.Fprintf(&s, "%d in, %d out, %d unprocessed, %d missing, %d duplicate, %d wrong, %d disordered, %d partitions hang",
 		r.Inputs, r.Outputs, r.Unprocessed, r.Missing, r.Duplicates, r.Wrong, r.Disordered, len(r.Hanging))
 	if len(r.Hanging) > 0 {
-		s += " " + strings.Join(r.Hanging, ",")
+		s.WriteString(" " + strings.Join(r.Hanging, ","))
 	}
 	for _, e := range r.Examples {
-		s += "\n\t" + e
+		s.WriteString("\n\t" + e)
 	}
-	return s
+	return s.String()
 }
 
 func (r *Report) example(format string, args ...any) {
