@@ -32,7 +32,8 @@ const (
 	maxRecords     = 10_000
 	maxCached      = 256      // schemas kept parsed,
 	maxCachedText  = 64 << 10 // each of at most this many bytes
-	maxAtOnce      = 32       // requests in work, each with a body of up to MaxBody
+	maxAtOnce      = 32       // requests in work, and bodies beyond smallBody held
+	smallBody      = 16 << 10
 	queueWithin    = 5 * time.Second
 	defaultTimeout = 10 * time.Second
 	drainWithin    = 3 * time.Second
@@ -60,7 +61,8 @@ type Gateway struct {
 	listener net.Listener
 	cl       *kgo.Client
 	adm      *kadm.Client
-	working  chan struct{} // one token a request to produce; bounds the memory of bodies
+	working  chan struct{} // a place for each request to produce whose body is there
+	large    chan struct{} // a place for each body of smallBody bytes or more; bounds memory
 
 	mu     sync.Mutex        // guards codecs
 	codecs map[string]*codec // by the schema's text
@@ -106,7 +108,7 @@ func New(cfg Config) (*Gateway, error) {
 		}
 		return nil, fmt.Errorf("REST Proxy: %w: choose another address with --gateway-addr", err)
 	}
-	return &Gateway{cfg: cfg, listener: l, cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), codecs: map[string]*codec{}}, nil
+	return &Gateway{cfg: cfg, listener: l, cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), large: make(chan struct{}, maxAtOnce), codecs: map[string]*codec{}}, nil
 }
 
 // choosing takes the partition that a record names, and lets the key decide

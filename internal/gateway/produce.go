@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
-	"time"
-	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,51 +15,6 @@ import (
 	"ell/internal/event"
 	"ell/internal/kafka"
 )
-
-// produceRequest is the body of a POST. A key or value that is absent or null is
-// a null in the record.
-type produceRequest struct {
-	KeySchema     *string    `json:"key_schema"`
-	KeySchemaID   *int       `json:"key_schema_id"`
-	ValueSchema   *string    `json:"value_schema"`
-	ValueSchemaID *int       `json:"value_schema_id"`
-	Records       recordList `json:"records"`
-}
-
-type inRecord struct {
-	Key       json.RawMessage `json:"key"`
-	Value     json.RawMessage `json:"value"`
-	Partition *int32          `json:"partition"`
-}
-
-// recordList stops at the first record too many: a body of nothing but "{},"
-// would otherwise take twenty times its size before anybody counted.
-type recordList []inRecord
-
-var errTooMany = errors.New("too many records")
-
-// UnmarshalJSON reads a list, whose syntax is sound when this is called.
-func (l *recordList) UnmarshalJSON(text []byte) error {
-	if string(text) == "null" {
-		return nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-		return errors.New("records are no list")
-	}
-	for dec.More() {
-		if len(*l) == maxRecords {
-			return errTooMany
-		}
-		var in inRecord
-		if err := dec.Decode(&in); err != nil {
-			return fmt.Errorf("record %d: %w", len(*l), err)
-		}
-		*l = append(*l, in)
-	}
-	return nil
-}
 
 type (
 	produceAnswer struct {
@@ -102,19 +54,11 @@ func (g *Gateway) produce(w http.ResponseWriter, r *http.Request) error {
 		return &apiError{http.StatusUnsupportedMediaType, http.StatusUnsupportedMediaType,
 			"HTTP 415 Unsupported Media Type: use " + mediaAvro + ", " + mediaJSON + " or " + mediaBinary}
 	}
-	select {
-	case g.working <- struct{}{}:
-		defer func() { <-g.working }()
-	case <-r.Context().Done():
-		return r.Context().Err()
-	case <-time.After(queueWithin):
-		w.Header().Set("Retry-After", "1")
-		return &apiError{http.StatusTooManyRequests, http.StatusTooManyRequests, "HTTP 429 Too Many Requests: try again in a second"}
-	}
-	req, err := g.body(w, r)
+	req, done, err := g.request(w, r)
 	if err != nil {
 		return err
 	}
+	defer done()
 	d, err := g.describe(r.Context(), r.PathValue("topic"))
 	if err != nil {
 		return err
@@ -154,45 +98,6 @@ func about(part string, i int, err error) error {
 		e.Message = fmt.Sprintf("%s of record %d: %s", part, i, e.Message)
 	}
 	return err
-}
-
-// body reads a request within its bounds.
-func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (*produceRequest, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, g.cfg.MaxBody))
-	req := &produceRequest{}
-	if err == nil {
-		err = parse(text, req)
-	}
-	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("HTTP 413 Request Entity Too Large: a request may have %d bytes", tooLarge.Limit)}
-	}
-	if errors.Is(err, errTooMany) {
-		return nil, &apiError{http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("HTTP 413 Request Entity Too Large: a request may have %d records", maxRecords)}
-	}
-	if err != nil {
-		return nil, &apiError{http.StatusBadRequest, http.StatusBadRequest, "the body is not what it should be: " + err.Error()}
-	}
-	if len(req.Records) == 0 {
-		return nil, unprocessable(http.StatusUnprocessableEntity, "there are no records")
-	}
-	return req, nil
-}
-
-// parse reads one JSON object and nothing behind it. encoding/json alone would
-// take bytes that are no text for U+FFFD.
-func parse(text []byte, req *produceRequest) error {
-	if !utf8.Valid(text) {
-		return errors.New("it is not UTF-8")
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(req); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
-	}
-	return nil
 }
 
 // forms says how keys and values become bytes, and fills in the ids of their schemas.
