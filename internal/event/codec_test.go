@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/avro"
@@ -303,44 +304,37 @@ func FuzzDecodingNeverPanics(f *testing.F) {
 	})
 }
 
-func BenchmarkTurnstile(b *testing.B) {
-	e, d, _ := codecs(b)
-	rec := samples(e, d)["turnstile"].rec
-	var u event.Turnstile
-	b.Run("decode", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := d.Turnstile(&rec, &u); err != nil {
-				b.Fatal(err)
+// What either encoder writes, either decoder reads, and the same.
+func FuzzArrivalAgreesWithTheLibrary(f *testing.F) {
+	e, d, _ := codecs(f)
+	library := parsed(f, "arrival_value")
+	f.Add(int32(40900), "RD101", "b", "red", event.InService, int32(41190), "a", int64(noon))
+	f.Add(int32(-1), "", "", "", "", int32(0), "", int64(-1))
+	f.Fuzz(func(t *testing.T, station int32, train, dir, line, status string, prev int32, prevDir string, ts int64) {
+		for _, s := range []string{train, dir, line, status, prevDir} {
+			if !utf8.ValidString(s) || len(s) > 4<<10 {
+				return
 			}
 		}
-	})
-	b.Run("decode by the library", func(b *testing.B) {
-		b.ReportAllocs()
-		key, value := parsed(b, "turnstile_key"), parsed(b, "turnstile_value")
-		var k struct {
-			StationID int32 `avro:"station_id"`
-			Timestamp int64 `avro:"timestamp"`
+		a := event.Arrival{StationID: station, Timestamp: ts, TrainID: train, Direction: dir, Line: line, TrainStatus: status, PrevStationID: prev, PrevDirection: prevDir}
+		fields := map[string]any{"station_id": station, "train_id": train, "direction": dir, "line": line, "train_status": status, "prev_station_id": nil, "prev_direction": nil}
+		if prev != 0 {
+			fields["prev_station_id"] = prev
 		}
-		var v struct {
-			StationID int32  `avro:"station_id"`
-			Name      string `avro:"station_name"`
-			Line      string `avro:"line"`
+		if prevDir != "" {
+			fields["prev_direction"] = prevDir
 		}
-		for b.Loop() {
-			if _, err := key.Decode(rec.Key[5:], &k); err != nil {
-				b.Fatal(err)
-			}
-			if _, err := value.Decode(rec.Value[5:], &v); err != nil {
-				b.Fatal(err)
-			}
+		theirs, err := library.AppendEncode(nil, fields)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	buf := make([]byte, 0, 256)
-	b.Run("encode", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			buf = e.AppendTurnstile(e.AppendTurnstileKey(buf[:0], u.StationID, u.Timestamp), &u)
+		ours := e.AppendArrival(nil, &a)
+		if string(ours[5:]) != string(theirs) {
+			t.Fatalf("library %x, here %x", theirs, ours[5:])
+		}
+		var got event.Arrival
+		if err := d.Arrival(&event.Record{Key: e.AppendArrivalKey(nil, station, ts), Value: ours}, &got); err != nil || got != a {
+			t.Fatalf("got %+v, %v; want %+v", got, err, a)
 		}
 	})
 }

@@ -30,6 +30,7 @@ const (
 	faultBranch
 	faultBool
 	faultCount
+	faultNumber
 	faultTrailing
 )
 
@@ -71,6 +72,8 @@ func (c *cursor) explain() error {
 		return poisonf("boolean is %d", n)
 	case faultCount:
 		return poisonf("array says it has %d items", n)
+	case faultNumber:
+		return poisonf("number is not finite")
 	default:
 		return fmt.Errorf("%w: fault %d", ErrPoison, c.fault)
 	}
@@ -182,7 +185,7 @@ func (c *cursor) float() float32 {
 	}
 	v := math.Float32frombits(binary.LittleEndian.Uint32(c.b))
 	c.b = c.b[4:]
-	return v
+	return float32(c.finite(float64(v)))
 }
 
 func (c *cursor) double() float64 {
@@ -192,6 +195,16 @@ func (c *cursor) double() float64 {
 	}
 	v := math.Float64frombits(binary.LittleEndian.Uint64(c.b))
 	c.b = c.b[8:]
+	return c.finite(v)
+}
+
+// finite refuses NaN and the infinities: no reading and no speed is one, and
+// JSON further on has no form for them.
+func (c *cursor) finite(v float64) float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		c.fail(faultNumber, 0)
+		return 0
+	}
 	return v
 }
 

@@ -97,13 +97,13 @@ func schemaText(k kind) string {
 
 // Schemas returns the schema of every record of the log, always in the same
 // order. Subjects are those of the default topic names; see [Names.Schemas].
-func Schemas() []Schema { return Names{}.Schemas() }
+func Schemas() []Schema { return Names{Prefix: DefaultPrefix}.Schemas() }
 
 // SchemaByName returns the schema called name, as "arrival_key".
 func SchemaByName(name string) (Schema, bool) {
 	for k := range kinds {
 		if k.String() == name {
-			return Names{}.schema(k), true
+			return Names{Prefix: DefaultPrefix}.schema(k), true
 		}
 	}
 	return Schema{}, false
