@@ -38,7 +38,7 @@ func TestAConversationReadsAsConfluentsWould(t *testing.T) {
 		{"POST", "/topics/t", avroType, "", `{"value_schema_id":2,"records":[{"key":{"at":1},"value":{"t":1,"s":null}}]}`},
 		{"POST", "/topics/t", avroType, "", `{"value_schema_id":2,"records":[{"value":{"t":1,"s":null}},{"value":{"t":1,"s":"sunny"}}]}`},
 		{"POST", "/topics/t", avroType, "", `{"value_schema_id":2,"records":[{"value":{"t":1,"s":null,"<b>":1}}]}`},
-		{"POST", "/topics/t", avroType, "", `{"value_schema":"{\"type\":\"recrod\"}","records":[{"value":1}]}`},
+		{"POST", "/topics/t", avroType, "", `{"value_schema":"{\"type\":\"nothing\"}","records":[{"value":1}]}`},
 		{"POST", "/topics/t/partitions/0", avroType, "", `{"value_schema":"\"int\"","records":[{"value":1}]}`},
 		{"POST", "/topics/t", "application/vnd.kafka.protobuf.v2+json", "", `{"records":[{"value":1}]}`},
 		{"POST", "/topics/t", jsonType, "text/html", `{"records":[{"value":1}]}`},
