@@ -32,57 +32,98 @@ async function open(path, options = {}) {
   return { page, wrong, close: () => context.close() };
 }
 
-/** Which train is at which platform, and the sum of all totals of one line. */
-const look = (page) =>
-  page.evaluate(() => {
-    const at = {};
-    let sum = 0;
-    for (const tr of document.querySelectorAll('tr[data-line="red"]')) {
-      for (const cell of [1, 2]) {
-        for (const a of tr.cells[cell].querySelectorAll("a")) at[a.textContent] = `${tr.dataset.station}/${cell}`;
-      }
-      sum += Number(tr.cells[3].textContent);
-    }
-    return { at, sum, marked: window.marked === true, clock: document.querySelector('[data-live="clock"]').textContent };
-  });
+/** Waits until the app has taken the server's page over. */
+const taken = (page) => page.waitForFunction(() => document.documentElement.dataset.app === "on", null, { timeout: 15_000 });
 
-test("trains change station, totals grow and the clock runs without a reload", async () => {
-  const { page, wrong, close } = await open("/");
+/** The table of a line: which trains stand beside which station, and its total. */
+const look = (page) =>
+  page.evaluate(() =>
+    [...document.querySelectorAll('tr:has(a[href^="/station/"])')].map((tr) => ({
+      station: tr.querySelector('a[href^="/station/"]').getAttribute("href").split("/").at(-1),
+      trains: [...tr.querySelectorAll('a[href^="/train/"]')].map((a) => a.textContent.trim()).join(),
+      total: Number(tr.cells[3].textContent.replaceAll(/[^0-9]/g, "")),
+    })),
+  );
+const sum = (rows) => rows.reduce((n, r) => n + r.total, 0);
+const command = (page, body) =>
+  page.evaluate((b) => fetch("/api/v1/clock", { method: "POST", headers: { "Content-Type": "application/json" }, body: b }).then((r) => r.status), body);
+
+test("a line's page is live: trains change station and totals grow without a reload", async () => {
+  const { page, wrong, close } = await open("/line/red");
+  await taken(page);
   await page.evaluate(() => (window.marked = true)); // a reload would take the mark away
   const first = await look(page);
-  assert.ok(Object.keys(first.at).length >= 5, `only ${Object.keys(first.at).length} red trains on the page`);
-  await page.waitForFunction(
-    (was) => {
-      const now = {};
-      for (const tr of document.querySelectorAll('tr[data-line="red"]')) {
-        for (const cell of [1, 2]) for (const a of tr.cells[cell].querySelectorAll("a")) now[a.textContent] = `${tr.dataset.station}/${cell}`;
-      }
-      return Object.entries(was).filter(([id, at]) => now[id] && now[id] !== at).length >= 3;
-    },
-    first.at,
-    { timeout: 30_000 },
-  );
-  await page.waitForFunction((sum) => [...document.querySelectorAll('tr[data-line="red"]')].reduce((n, tr) => n + Number(tr.cells[3].textContent), 0) > sum, first.sum, { timeout: 30_000 });
-  const last = await look(page);
-  assert.ok(last.marked, "the page was loaded again");
-  assert.notEqual(last.clock, first.clock);
+  assert.equal(first.length, 33);
+  assert.ok(first.filter((r) => r.trains).length >= 5, "hardly a train on the page");
+  let last = first;
+  for (let i = 0; i < 60 && (sum(last) <= sum(first) || last.filter((r, k) => r.trains !== first[k].trains).length < 6); i++) {
+    await page.waitForTimeout(500);
+    last = await look(page);
+  }
+  assert.ok(sum(last) > sum(first), `totals stay at ${sum(first)}`);
+  assert.ok(last.filter((r, k) => r.trains !== first[k].trains).length >= 6, "trains do not change station");
+  assert.equal(await page.evaluate(() => window.marked), true, "the page was loaded again");
   assert.deepEqual(wrong, []);
   await close();
 });
 
-test("what is on the page is what the API says", async () => {
+test("what is on a line's page is what the API says", async () => {
+  const { page, wrong, close } = await open("/line/blue");
+  await taken(page);
+  assert.ok((await command(page, '{"paused":true}')) < 300);
+  try {
+    await page.waitForTimeout(3500); // totals come at most once a second
+    const { stations } = await (await page.request.get(`${url}/api/v1/stations`)).json();
+    const totals = new Map(stations.map((s) => [String(s.id), s.entries]));
+    for (const r of await look(page)) assert.equal(r.total, totals.get(r.station), `station ${r.station}`);
+  } finally {
+    await command(page, '{"paused":false}');
+  }
+  await page.waitForTimeout(1000);
+  assert.deepEqual(wrong, []);
+  await close();
+});
+
+/** Where each train is, in words, from the list of trains. */
+const whereabouts = (page) =>
+  page.evaluate(() => Object.fromEntries([...document.querySelectorAll("#list li")].map((li) => [li.children[0].textContent, li.children[1].textContent])));
+
+test("on the map trains glide, and the list says where each is", async () => {
+  const { page, wrong, close } = await open("/?list=trains");
+  await taken(page);
+  await page.evaluate(() => (window.marked = true));
+  const first = await whereabouts(page);
+  assert.ok(Object.keys(first).length > 80, `only ${Object.keys(first).length} trains`);
+  const picture = () => page.locator("canvas").last().screenshot();
+  const before = await picture();
+  await page.waitForTimeout(1000);
+  assert.notDeepEqual(await picture(), before, "nothing moves on the map");
+  await page.waitForTimeout(3000);
+  const later = await whereabouts(page);
+  const moved = Object.keys(first).filter((id) => later[id] && later[id] !== first[id]);
+  assert.ok(moved.length > 10, `only ${moved.length} trains went on`);
+  assert.equal(await page.evaluate(() => window.marked), true, "the page was loaded again");
+  assert.deepEqual(wrong, []);
+  await close();
+});
+
+test("who wants no motion sees none", async () => {
+  const { page, close } = await open("/", { reducedMotion: "reduce" });
+  await taken(page);
+  await page.waitForTimeout(1500);
+  assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+  await close();
+});
+
+test("links of the map lead to pages that are there", async () => {
   const { page, wrong, close } = await open("/");
-  await page.waitForTimeout(2000); // the stream is open by then
-  await page.evaluate(() => fetch("/api/v1/clock", { method: "POST", headers: { "Content-Type": "application/json" }, body: '{"paused":true}' }));
-  await page.waitForFunction(() => document.querySelector('[data-live="speed"]').textContent === "paused", null, { timeout: 10_000 });
-  await page.waitForTimeout(2500); // totals come at most once a second
-  const stations = await (await page.request.get(`${url}/api/v1/stations`)).json();
-  const list = stations.stations;
-  const totals = new Map(list.map((s) => [String(s.id), s.entries]));
-  const shown = await page.evaluate(() => [...document.querySelectorAll("tr[data-station]")].map((tr) => [tr.dataset.station, Number(tr.cells[3].textContent)]));
-  for (const [id, total] of shown) assert.equal(total, totals.get(id), `station ${id}`);
-  await page.evaluate(() => fetch("/api/v1/clock", { method: "POST", headers: { "Content-Type": "application/json" }, body: '{"paused":false}' }));
-  await page.waitForFunction(() => document.querySelector('[data-live="speed"]').textContent !== "paused", null, { timeout: 10_000 });
+  await taken(page);
+  await page.locator('a[href="/line/red"]').first().click();
+  await page.waitForURL("**/line/red");
+  await page.locator("text=Howard").first().waitFor();
+  assert.match(await page.locator("body").innerText(), /Jarvis/);
+  await page.goBack();
+  await taken(page);
   assert.deepEqual(wrong, []);
   await close();
 });
@@ -109,6 +150,8 @@ for (const [path, name] of [["/", "system"], ["/line/red", "line"], ["/station/4
   for (const colorScheme of ["light", "dark"]) {
     test(`axe finds nothing on the ${name} page, ${colorScheme}`, async () => {
       const { page, wrong, close } = await open(path, { colorScheme, bypassCSP: true });
+      await page.locator("h1").first().waitFor();
+      await page.waitForTimeout(500);
       await page.evaluate(axe);
       const found = await page.evaluate(() => window.axe.run());
       assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes[0].html}`), []);

@@ -1,1 +1,0 @@
-import{D as e,F as t,N as n,R as r,T as i,V as a,j as o,w as s,z as c}from"./main-BDoCffIj.js";var l=e(`<div class="page"><h1> </h1></div>`);function u(e,u){c(u,!0);var d=l(),f=n(d),p=t(f);a(d),o(e=>s(p,`${e??``} ${u.id??``}`),[()=>u.live.stationName(Number(u.id))]),i(e,d),r()}export{u as default};

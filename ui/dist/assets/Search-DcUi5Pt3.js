@@ -1,1 +1,0 @@
-import{D as e,F as t,O as n,R as r,T as i,j as a,k as o,w as s,z as c}from"./main-BDoCffIj.js";var l=e(`<button type="button"> </button>`);function u(e,n){c(n,!0);var u=l(),d=t(u,!0);a(()=>s(d,n.live.net.lines.length)),o(`click`,u,function(...e){n.close?.apply(this,e)}),i(e,u),r()}n([`click`]);export{u as default};
