@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"ell/internal/event"
 	"ell/internal/exactly"
 	"ell/internal/process"
+	"ell/internal/registry"
 )
 
 // Process runs the stream processor against a cluster until ctx ends.
@@ -54,6 +56,9 @@ func (p *platform) newProcessor() (*processor, error) {
 		}
 		if p.boot == 0 {
 			cfg.InstanceID = p.Instance
+		}
+		if s.Name == event.StageTurnstiles {
+			cfg.Linger = p.CommitEvery // nobody waits for a total; fewer, larger transactions
 		}
 		cfg.Stage.Name = p.Names.Prefix + s.Name
 		r, err := exactly.New(cfg)
@@ -123,8 +128,16 @@ type adapted struct{ reducer }
 
 func adapt(r reducer) exactly.Reducer { return adapted{r} }
 
-func (a adapted) Process(r *event.Record, out exactly.Output) error { return a.reducer.Process(r, out) }
-func (a adapted) Flush(out exactly.Output) error                    { return a.reducer.Flush(out) }
+// Process brings a record again later when the registry was away: no fault of the record's.
+func (a adapted) Process(r *event.Record, out exactly.Output) error {
+	err := a.reducer.Process(r, out)
+	if errors.Is(err, registry.ErrAway) {
+		return fmt.Errorf("%w: %w", exactly.ErrTransient, err)
+	}
+	return err
+}
+
+func (a adapted) Flush(out exactly.Output) error { return a.reducer.Flush(out) }
 
 // run runs all stages until ctx ends or one of them fails.
 func (p *processor) run(ctx context.Context) error {

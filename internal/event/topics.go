@@ -167,12 +167,12 @@ func ClusterRetention() Retention {
 
 // EmbeddedRetention bounds the one-process mode by size, since the embedded
 // broker keeps some 110 bytes of memory for each batch on its disk, and a quiet topic's
-// batches hold one record: 288 sensors' topics × 80 KiB are 23 MiB of disk and some 15 of memory.
+// batches hold one record: 288 sensors' topics × 64 KiB are 18 MiB of disk and some 12 of memory.
 func EmbeddedRetention() Retention {
 	return Retention{
 		Sensors: 24 * time.Hour, SensorBytes: 48 << 10,
 		Derived: 24 * time.Hour, DerivedBytes: 192 << 10,
-		DeadLetters: 7 * 24 * time.Hour, SegmentBytes: 32 << 10,
+		DeadLetters: 7 * 24 * time.Hour, SegmentBytes: 16 << 10,
 	}
 }
 
@@ -183,7 +183,7 @@ func (n Names) Specs(stations []StationRef, r Retention) []TopicSpec {
 		return TopicSpec{Name: name, Partitions: partitions, Delete: true, RetentionMS: ms(r.Sensors), RetentionBytes: r.SensorBytes, SegmentBytes: r.SegmentBytes}
 	}
 	derived := func(name string, partitions int32) TopicSpec {
-		return TopicSpec{Name: name, Partitions: partitions, Delete: true, RetentionMS: ms(r.Derived), RetentionBytes: r.DerivedBytes, SegmentBytes: 2 * r.SegmentBytes}
+		return TopicSpec{Name: name, Partitions: partitions, Delete: true, RetentionMS: ms(r.Derived), RetentionBytes: r.DerivedBytes, SegmentBytes: 4 * r.SegmentBytes}
 	}
 	table := func(name string, partitions int32) TopicSpec {
 		return TopicSpec{Name: name, Partitions: partitions, Compact: true, SegmentBytes: 4 * r.SegmentBytes}

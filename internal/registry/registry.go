@@ -55,6 +55,9 @@ type Config struct {
 // that is none, missing rights.
 var ErrRefused = errors.New("refused by the schema registry")
 
+// ErrAway marks what may pass: the registry did not answer, or not sensibly.
+var ErrAway = errors.New("the schema registry cannot be asked")
+
 // Client talks to one registry. It is safe for concurrent use.
 type Client struct {
 	cl  *sr.Client
@@ -282,7 +285,10 @@ func (c *Client) explain(doing string, err error) error {
 	r, ok := errors.AsType[*sr.ResponseError](err)
 	switch {
 	case !ok:
-		return fmt.Errorf("%s at %s: %w", doing, c.url, err)
+		if errors.Is(err, ErrRefused) {
+			return fmt.Errorf("%s at %s: %w", doing, c.url, err)
+		}
+		return fmt.Errorf("%w: %s at %s: %w", ErrAway, doing, c.url, err)
 	case r.StatusCode == http.StatusConflict:
 		return fmt.Errorf("%w: %s at %s: the schema does not go with an earlier version of it: %.300s; keep fields and give new ones a default, or use another --prefix",
 			ErrRefused, doing, c.url, r.Message)
@@ -295,7 +301,7 @@ func (c *Client) explain(doing string, err error) error {
 	case r.StatusCode >= 400 && r.StatusCode < 500 && r.StatusCode != http.StatusTooManyRequests && r.StatusCode != http.StatusRequestTimeout:
 		return fmt.Errorf("%w: %s at %s: %d: %.300s", ErrRefused, doing, c.url, r.StatusCode, r.Message)
 	default:
-		return fmt.Errorf("%s at %s: %d: %.300s", doing, c.url, r.StatusCode, r.Message)
+		return fmt.Errorf("%w: %s at %s: %d: %.300s", ErrAway, doing, c.url, r.StatusCode, r.Message)
 	}
 }
 

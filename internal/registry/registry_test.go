@@ -123,6 +123,9 @@ func TestARegistryThatAnswersRubbishIsAnErrorThatSaysWhich(t *testing.T) {
 			if !strings.Contains(err.Error(), s.URL) {
 				t.Errorf("%v does not say which registry", err)
 			}
+			if errors.Is(err, registry.ErrAway) != c.transient {
+				t.Errorf("away %v, want %v: %v", !c.transient, c.transient, err)
+			}
 			if registry.Transient(err) != c.transient {
 				t.Errorf("transient %v, want %v: %v", !c.transient, c.transient, err)
 			}
