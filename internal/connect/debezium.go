@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -31,7 +32,7 @@ func (d Debezium) Config() (map[string]string, error) {
 	if d.Host == "" || d.Database == "" || d.User == "" || d.Stations == "" || d.StationLines == "" {
 		return nil, errors.New("debezium: host, database, user and both topics must be set")
 	}
-	if _, err := net.LookupPort("tcp", strconv.Itoa(d.Port)); err != nil || d.Port < 0 {
+	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", strconv.Itoa(d.Port)); err != nil || d.Port < 0 {
 		return nil, fmt.Errorf("debezium: port %d", d.Port)
 	}
 	port, schema := d.Port, d.Schema

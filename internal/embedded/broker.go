@@ -118,7 +118,8 @@ func quietClose(ln net.Listener) error {
 
 // listen binds addr or says which flag moves it.
 func listen(addr, what, flag string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
+	var lc net.ListenConfig
+	ln, err := lc.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot listen on %s: %w: stop what uses the port, or choose another address with %s", what, addr, err, flag)
 	}

@@ -342,7 +342,7 @@ func TestARepeatedBatchIsKnownAfterAKill(t *testing.T) {
 	closeStack(t, s)
 	o := options(dir)
 	o.KafkaAddr = addr
-	s = open(t, o)
+	open(t, o)
 	if err := cl.ProduceSync(within(t, 10*time.Second), &kgo.Record{Topic: "t", Value: []byte("7")}).FirstErr(); err != nil {
 		t.Fatalf("the producer could not go on: %v", err)
 	}

@@ -3,7 +3,6 @@ package embedded_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -228,10 +227,4 @@ func TestRecordsOffsetsAndTopicsSurviveACleanRestart(t *testing.T) {
 	if err != nil || len(report.Created) > 0 || len(report.Differences) > 0 {
 		t.Errorf("topics after a restart: created %v, differences %v, %v", report.Created, report.Differences, err)
 	}
-}
-
-// logTo is a logger for a test that wants to see everything.
-func logTo(t *testing.T) *slog.Logger {
-	t.Helper()
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

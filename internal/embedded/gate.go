@@ -49,7 +49,7 @@ var errBroken = errors.New("the broker cannot write to its folder")
 
 // observe is called for every request. It never answers in the broker's place
 // except when the disk is full or failed.
-func (g *gate) observe(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the library's signature
+func (g *gate) observe(req kmsg.Request) (kmsg.Response, error, bool) {
 	if g.b.broken.Load() {
 		g.b.cluster.KeepControl()
 		return nil, errBroken, true // closes the connection
@@ -253,7 +253,7 @@ func refuseProduce(r *kmsg.ProduceRequest) kmsg.Response {
 
 // lowerTypes makes ListGroups' type filter lower case, as this library
 // compares it and Java's clients do not send it.
-func lowerTypes(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the library's signature
+func lowerTypes(req kmsg.Request) (kmsg.Response, error, bool) {
 	if r, ok := req.(*kmsg.ListGroupsRequest); ok {
 		for i, t := range r.TypesFilter {
 			r.TypesFilter[i] = lowerASCII(t)

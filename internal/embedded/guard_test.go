@@ -66,7 +66,7 @@ func TestHostileBytesCloseTheConnectionAndNothingElse(t *testing.T) {
 }
 
 func FuzzRequests(f *testing.F) {
-	for kind := int16(0); kind < 93; kind++ {
+	for kind := range int16(93) {
 		if req := kmsg.RequestForKey(kind); req != nil {
 			f.Add(kind, int16(0), []byte("\x00\x00\x00\x01\x00\x01x\x00\x00\x00\x01"))
 		}

@@ -148,7 +148,7 @@ func copier(ctx context.Context, cfg kafka.Config) error {
 	base := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...), kgo.TransactionalID("copier"),
 		kgo.ConsumerGroup(killGroup), kgo.ConsumeTopics("t0"), kgo.InstanceID("copier-1"),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RequireStableFetchOffsets(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 	}
 	s, err := kgo.NewGroupTransactSession(base...)
 	if err != nil {

@@ -34,17 +34,17 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // batch is the head of a record batch in a segment.
 type batch struct {
-	pos, size int64 // in the segment file
-	first     int64
-	last      int64
-	attrs     int16
-	maxTime   int64
-	producer  int64
-	epoch     int16
-	sequence  int32
-	records   int32
-	leader    int32
-	commit    bool // of a control batch: a commit marker
+	size     int64 // in the segment file
+	first    int64
+	last     int64
+	attrs    int16
+	maxTime  int64
+	producer int64
+	epoch    int16
+	sequence int32
+	records  int32
+	leader   int32
+	commit   bool // of a control batch: a commit marker
 }
 
 func (b *batch) control() bool       { return b.attrs&attrControl != 0 }

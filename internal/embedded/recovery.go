@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -158,8 +157,6 @@ type highwater struct {
 }
 
 func highwaterPath(kafka string) string { return filepath.Join(kafka, "ell-highwater.json") }
-
-func topicID(id [16]byte) string { return base64.StdEncoding.EncodeToString(id[:]) }
 
 // restoreEmptied gives emptied partitions one control batch just before their
 // end, which no consumer sees and the broker counts on from.

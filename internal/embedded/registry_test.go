@@ -248,8 +248,7 @@ func TestADamagedRegistryJournalIsRefusedAndATornOneMended(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := embedded.Open(context.Background(), options(dir))
-		var damage *embedded.DamageError
-		if !errors.As(err, &damage) {
+		if _, ok := errors.AsType[*embedded.DamageError](err); !ok {
 			_ = s.Close()
 			t.Errorf("got %v", err)
 		}

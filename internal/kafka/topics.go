@@ -145,7 +145,7 @@ func partitionCounts(ctx context.Context, cl *kgo.Client, specs []event.TopicSpe
 	req.AllowAutoTopicCreation = false
 	for _, s := range specs {
 		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(s.Name)
+		t.Topic = new(s.Name)
 		req.Topics = append(req.Topics, t)
 	}
 	resp, err := req.RequestWith(ctx, cl)
@@ -183,7 +183,7 @@ func createTopics(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec, 
 		t.ReplicationFactor = replication
 		for _, kv := range settings(s) {
 			c := kmsg.NewCreateTopicsRequestTopicConfig()
-			c.Name, c.Value = kv.name, kmsg.StringPtr(kv.value)
+			c.Name, c.Value = kv.name, new(kv.value)
 			t.Configs = append(t.Configs, c)
 		}
 		req.Topics = append(req.Topics, t)

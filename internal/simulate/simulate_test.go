@@ -196,7 +196,7 @@ func TestACommitThatFailsOrWhoseAnswerIsLostIsNeitherLostNorRepeated(t *testing.
 			})
 		},
 		"a write is refused": func(c *city, n *atomic.Int64) {
-			c.cluster.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			c.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 				c.cluster.KeepControl()
 				if n.Add(1)%9 != 0 {
 					return nil, nil, false
