@@ -70,6 +70,7 @@ export function bytes(n: number): string {
 
 /** Where a train goes, as on its sign: "Howard-bound". */
 export function toward(live: Live, m: Motion): string {
+  void live.trainsVersion // a motion is the same object whatever its train does
   const c = m.way.pattern.calls[m.train.call]
   const line = live.lines.get(m.way.pattern.line)
   return c && line ? line.toward[c.dir === 'b' ? 1 : 0] : ''
@@ -77,6 +78,7 @@ export function toward(live: Live, m: Motion): string {
 
 /** Where a train is, in a sentence without its name. */
 export function whereabouts(live: Live, m: Motion, now: number): string {
+  void live.trainsVersion
   const calls = m.way.pattern.calls
   const t = m.train
   const here = live.stationName(calls[t.call]?.station ?? 0)

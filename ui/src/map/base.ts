@@ -138,7 +138,7 @@ export function markerAt(v: View, s: Spot, lw: number): { a: Point; b: Point; r:
 function marker(g: CanvasRenderingContext2D, v: View, s: Spot, lw: number, bright: ReadonlySet<string> | undefined): void {
   const { a, b, r } = markerAt(v, s, lw)
   if (a[0] < -40 || a[1] < -40 || a[0] > v.w + 40 || a[1] > v.h + 40) return
-  g.globalAlpha = !bright || s.lines.some((l) => bright.has(l)) ? 1 : 0.25
+  if (bright && !s.lines.some((l) => bright.has(l))) return
   g.lineCap = 'round'
   const line = (width: number, color: string) => {
     g.beginPath()
@@ -150,7 +150,6 @@ function marker(g: CanvasRenderingContext2D, v: View, s: Spot, lw: number, brigh
   }
   if (s.change || s.end) line(r * 2 + Math.max(1.6, lw * 0.42), v.palette.ink)
   line(r * 2, v.palette.dark && !(s.change || s.end) ? v.palette.land : v.palette.paper)
-  g.globalAlpha = 1
 }
 
 function names(g: CanvasRenderingContext2D, scene: Scene, v: View, lw: number, bright: ReadonlySet<string> | undefined): Placed[] {

@@ -1,1 +1,0 @@
-import{A as e,D as t,M as n,R as r,V as i,_ as a,g as o,y as s,z as c}from"./disclose-version-D-eGSTb5.js";var l=s(`<div class="page"><h1> </h1></div>`);function u(s,u){c(u,!0);var d=l(),f=e(d),p=n(f);i(d),t(e=>o(p,`${e??``} ${u.id??``}`),[()=>u.live.stationName(Number(u.id))]),a(s,d),r()}export{u as default};

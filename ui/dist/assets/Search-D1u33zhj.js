@@ -1,1 +1,0 @@
-import{C as e,D as t,M as n,R as r,S as i,_ as a,g as o,y as s,z as c}from"./disclose-version-D-eGSTb5.js";var l=s(`<button type="button"> </button>`);function u(i,s){c(s,!0);var u=l(),d=n(u,!0);t(()=>o(d,s.live.net.lines.length)),e(`click`,u,function(...e){s.close?.apply(this,e)}),a(i,u),r()}i([`click`]);export{u as default};
