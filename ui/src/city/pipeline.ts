@@ -39,7 +39,7 @@ export interface Laid extends PipelineNode {
   y: number
 }
 
-export const NODE = { w: 170, h: 74, dx: 268, dy: 112 }
+export const NODE = { w: 178, h: 74, dx: 330, dy: 104 }
 
 /** Gives every node a place. */
 export function lay(nodes: readonly PipelineNode[]): Laid[] {
@@ -63,16 +63,22 @@ export function lay(nodes: readonly PipelineNode[]): Laid[] {
   return out
 }
 
-/** The curve of an edge, and the middle of it for its words. */
-export function curve(a: Laid, b: Laid): { d: string; x: number; y: number } {
+/** The curve of an edge, and where its words stand: by its start, or by its end (`late`) where several start at one place. */
+export function curve(a: Laid, b: Laid, late: boolean): { d: string; x: number; y: number; anchor: 'start' | 'end' } {
   if (Math.abs(a.x - b.x) < 1) {
     const [x, y0, y1] = [a.x + NODE.w / 2, a.y < b.y ? a.y + NODE.h : a.y, a.y < b.y ? b.y : b.y + NODE.h]
-    return { d: `M${x} ${y0}L${x} ${y1}`, x: x + 8, y: (y0 + y1) / 2 }
+    return { d: `M${x} ${y0}L${x} ${y1}`, x: x + 8, y: (y0 + y1) / 2, anchor: 'start' }
   }
-  const [x0, x1] = a.x < b.x ? [a.x + NODE.w, b.x] : [a.x, b.x + NODE.w]
+  const [x0, x1] = a.x < b.x ? [a.x + NODE.w, b.x - 5] : [a.x, b.x + NODE.w + 5]
   const [y0, y1] = [a.y + NODE.h / 2, b.y + NODE.h / 2]
-  const c = (x1 - x0) * 0.5
-  return { d: `M${x0} ${y0}C${x0 + c} ${y0} ${x1 - c} ${y1} ${x1} ${y1}`, x: (x0 + x1) / 2, y: (y0 + y1) / 2 }
+  // Level for a while, then over: the words have a straight piece to stand on.
+  const reach = Math.min(Math.abs(x1 - x0), NODE.dx - NODE.w) * Math.sign(x1 - x0)
+  const from = late ? x0 : x1 - reach
+  const to = late ? x0 + reach * 0.35 : x1
+  const d = late
+    ? `M${x0} ${y0}C${x0 + reach * 0.2} ${y0} ${x0 + reach * 0.1} ${y1} ${to} ${y1}L${x1} ${y1}`
+    : `M${x0} ${y0}L${from} ${y0}C${from + reach * 0.6} ${y0} ${to - reach * 0.5} ${y1} ${to} ${y1}`
+  return { d, x: late ? x1 - 12 : x0 + 10, y: late ? y1 : y0, anchor: late ? 'end' : 'start' }
 }
 
 /** A topic's name without what they all begin with. */
