@@ -69,7 +69,7 @@ func (s *slowReaders) hold() bool {
 // GOGC and GOMEMLIMIT in the environment win.
 func tuneMemory() {
 	if debug.SetGCPercent(-1) == 100 {
-		debug.SetGCPercent(40)
+		debug.SetGCPercent(30)
 	} else {
 		debug.SetGCPercent(100)
 	}

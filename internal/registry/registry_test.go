@@ -20,7 +20,7 @@ import (
 
 func client(t *testing.T, url string) *registry.Client {
 	t.Helper()
-	c, err := registry.New(registry.Config{URL: url, Timeout: 300 * time.Millisecond})
+	c, err := registry.New(registry.Config{URL: url, Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestARegistryThatAnswersRubbishIsAnErrorThatSaysWhich(t *testing.T) {
 				}
 			}
 		}, false},
-		"nothing at all": {func(http.ResponseWriter, *http.Request) { time.Sleep(400 * time.Millisecond) }, true},
+		"nothing at all": {func(http.ResponseWriter, *http.Request) { time.Sleep(2500 * time.Millisecond) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(c.answer)
@@ -151,7 +151,7 @@ func TestPasswordsStayOutOfErrors(t *testing.T) {
 }
 
 func TestAPasswordInTheURLStaysOutOfErrors(t *testing.T) {
-	c, err := registry.New(registry.Config{URL: "http://ell:hunter2@127.0.0.1:1", Timeout: 300 * time.Millisecond})
+	c, err := registry.New(registry.Config{URL: "http://ell:hunter2@127.0.0.1:1", Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
