@@ -3,7 +3,7 @@
 export type ViewName = 'system' | 'line' | 'station' | 'train' | 'pipeline' | 'none'
 
 /** The views of the app. The other pages are the server's own, and links to them load them. */
-export const inApp: ReadonlySet<ViewName> = new Set<ViewName>(['system', 'line'])
+export const inApp: ReadonlySet<ViewName> = new Set<ViewName>(['system', 'line', 'station', 'train', 'pipeline'])
 
 export interface Place {
   view: ViewName

@@ -16,10 +16,7 @@ export class Latency {
 
   /** A frame was drawn; `at` is the viewer's clock. */
   drawn(at: number): void {
-    if (this.waiting.length === 0 || this.offset === undefined) {
-      if (this.offset !== undefined || this.waiting.length > 200) this.waiting = []
-      return
-    }
+    if (this.offset === undefined || this.waiting.length === 0) return
     for (const a of this.waiting) {
       this.samples[this.next] = Math.max(0, at + this.offset - a)
       this.next = (this.next + 1) % 1000

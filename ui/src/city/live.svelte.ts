@@ -58,6 +58,7 @@ export class Live {
 
   private source: EventSource | undefined
   private heardAt = 0
+  private caughtUp = 0
   private retry = 0
   private trainsDirty = false
   private textDirty: Partial<Changes> = {}
@@ -191,7 +192,9 @@ export class Live {
     if (c.clock || whole) this.time.set(clock, wall(), anew)
     else this.time.alive(wall())
     this.follow(c, anew || away)
-    if (d.appended && !whole) this.latency.arrived(d.appended)
+    // What was sent before this viewer came is catching up, and says nothing of how fast news travels.
+    if (whole) this.caughtUp = performance.timeOrigin + performance.now()
+    else if (d.appended && this.latency.offset !== undefined && d.sent - this.latency.offset >= this.caughtUp) this.latency.arrived(d.appended)
     if (c.clock || whole) this.clock = clock
     if (c.trains.length > 0 || c.gone.length > 0 || whole) this.trainsDirty = true
     for (const k of ['lines', 'rows', 'totals', 'weather', 'rate'] as const) if (c[k] || whole) this.textDirty[k] = true
