@@ -20,7 +20,7 @@ import (
 var staticFiles embed.FS
 
 // assets are the files of the website, read once and held in memory: the built
-// app, and the server's own style and script for pages without it. Only names that were
+// app, and the server's own style for pages without it. Only names that were
 // there at the start are served, so no path can lead elsewhere.
 type assets struct {
 	files   map[string]*document // by path without the leading slash
@@ -105,7 +105,7 @@ func contentType(name string) string {
 
 var hexColor = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
-// addOwn adds plain.css, with a rule per line's colour, live.js, the icon and openapi.json.
+// addOwn adds plain.css, with a rule per line's colour, the icon and openapi.json.
 func (a *assets) addOwn(n *cta.Network) error {
 	css, err := staticFiles.ReadFile("static/plain.css")
 	if err != nil {
@@ -122,7 +122,7 @@ func (a *assets) addOwn(n *cta.Network) error {
 	if err := a.add("plain.css", cacheAsk, b.Bytes()); err != nil {
 		return err
 	}
-	for _, name := range []string{"openapi.json", "live.js", "icon.svg"} {
+	for _, name := range []string{"openapi.json", "icon.svg"} {
 		body, err := staticFiles.ReadFile("static/" + name)
 		if err != nil {
 			return fmt.Errorf("read own file: %w", err)

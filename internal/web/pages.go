@@ -67,16 +67,9 @@ type view struct {
 	Message    string
 }
 
-// inApp are the pages that the app has a view for; it takes those over in
-// place. The others are kept live by live.js.
-var inApp = map[string]bool{"system": true, "line": true}
-
-func (p *pages) view(snap *board.Snapshot, page, heading string) view {
+func (p *pages) view(snap *board.Snapshot, heading string) view {
 	a := p.s.assets
-	v := view{Title: heading + " · Ell", Heading: heading}
-	if inApp[page] {
-		v.Styles, v.Preload, v.Scripts = a.styles, a.preload, a.scripts
-	}
+	v := view{Title: heading + " · Ell", Heading: heading, Styles: a.styles, Preload: a.preload, Scripts: a.scripts}
 	now := p.s.cfg.Now().UnixMilli()
 	if snap.HasClock {
 		city := time.UnixMilli(cityNow(snap, now)).In(cta.Location())
@@ -159,7 +152,7 @@ func (p *pages) cachedHome(r *http.Request, f func(*http.Request) (string, view,
 
 // fail answers with a page that says what is wrong.
 func (p *pages) fail(w http.ResponseWriter, r *http.Request, code int, message string) {
-	v := p.view(p.s.cfg.Board.Snapshot(), "fail", http.StatusText(code))
+	v := p.view(p.s.cfg.Board.Snapshot(), http.StatusText(code))
 	v.Message = message
 	v.Scripts, v.Preload = nil, nil // the app has nothing to take over here
 	body, err := p.render("fail", v)
@@ -179,7 +172,7 @@ func (p *pages) fail(w http.ResponseWriter, r *http.Request, code int, message s
 
 func (p *pages) system(*http.Request) (string, view, error) {
 	snap := p.s.cfg.Board.Snapshot()
-	v := p.view(snap, "system", "Where the trains are")
+	v := p.view(snap, "Where the trains are")
 	v.Lines = p.lineViews(snap, "")
 	for _, t := range snap.Trains {
 		if t.Status == event.InService {
@@ -197,7 +190,7 @@ func (p *pages) line(r *http.Request) (string, view, error) {
 	if len(views) == 0 {
 		return "", view{}, notFound("line", id)
 	}
-	v := p.view(snap, "line", views[0].Name)
+	v := p.view(snap, views[0].Name)
 	v.Line = &views[0]
 	return "line", v, nil
 }
@@ -208,7 +201,7 @@ type pipelineView struct {
 }
 
 func (p *pages) pipeline(*http.Request) (string, view, error) {
-	v := p.view(p.s.cfg.Board.Snapshot(), "pipeline", "The pipeline")
+	v := p.view(p.s.cfg.Board.Snapshot(), "The pipeline")
 	v.Pipeline = &pipelineView{}
 	if p.s.cfg.Pipeline != nil {
 		v.Pipeline.Known, v.Pipeline.Pipeline = true, p.s.cfg.Pipeline()

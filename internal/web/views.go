@@ -146,7 +146,7 @@ func (p *pages) station(r *http.Request) (string, view, error) {
 		sv.Due = append(sv.Due, seenView{At: clockTime(c.DueAt), ID: c.TrainID, Line: p.lineName(c.Line), Toward: c.Toward, Kind: c.Kind})
 	}
 	sv.Seen = p.seen(p.s.cfg.Board.StationVisits(id), snap)
-	v := p.view(snap, "station", d.Name)
+	v := p.view(snap, d.Name)
 	v.Station = sv
 	return "station", v, nil
 }
@@ -184,7 +184,7 @@ func (p *pages) train(r *http.Request) (string, view, error) {
 		tv.Next = append(tv.Next, seenView{At: clockTime(c.DueAt), StationID: c.StationID, Station: c.Station, Kind: c.Kind})
 	}
 	tv.Way = p.seen(p.s.cfg.Board.TrainVisits(id), snap)
-	v := p.view(snap, "train", "Train "+t.TrainID)
+	v := p.view(snap, "Train "+t.TrainID)
 	v.Train = tv
 	return "train", v, nil
 }
