@@ -2,9 +2,6 @@
 
 export type ViewName = 'system' | 'line' | 'station' | 'train' | 'pipeline' | 'none'
 
-/** The views of the app. The other pages are the server's own, and links to them load them. */
-export const inApp: ReadonlySet<ViewName> = new Set<ViewName>(['system', 'line', 'station', 'train', 'pipeline'])
-
 export interface Place {
   view: ViewName
   /** Of the line, station, train; for the pipeline the topic. */
@@ -42,7 +39,7 @@ class Route {
       if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
       const a = e.target instanceof Element ? e.target.closest('a') : null
       if (!a || a.target || a.hasAttribute('download') || a.origin !== location.origin || a.pathname.startsWith('/api/') || a.hash) return
-      if (!inApp.has(parse(a.pathname, a.search).view)) return
+      if (parse(a.pathname, a.search).view === 'none') return
       e.preventDefault()
       this.go(a.pathname + a.search)
     })
