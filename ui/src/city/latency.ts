@@ -1,6 +1,6 @@
 /**
  * Latency measures from the append of a record to the log until the frame that
- * shows it, for this viewer: the last thousand frames with a record in them.
+ * shows it, for this viewer: the last thousand arrivals.
  */
 export class Latency {
   /** Server clock less viewer's clock, ms. */
@@ -9,7 +9,7 @@ export class Latency {
   private readonly samples: number[] = []
   private next = 0
 
-  /** A message with a record appended at `appended` (server's clock) is in hand and will be drawn with the next frame. */
+  /** An arrival whose record was appended at `appended` (server's clock) is known and will be drawn with the next frame. */
   arrived(appended: number): void {
     if (this.waiting.length < 256) this.waiting.push(appended)
   }

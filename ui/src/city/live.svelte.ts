@@ -182,6 +182,7 @@ export class Live {
     const wall = () => this.server.now()
     const before = this.city.clock
     const away = performance.now() - this.heardAt > STALE_MS && this.heardAt > 0
+    const seen = (d.trains ?? []).map((t) => this.city.trains.get(t[0])?.appended ?? 0)
     const c = whole ? this.city.snapshot(d) : this.city.delta(d as Delta)
     if (!whole) this.server.heard(d.sent)
     this.heardAt = performance.now()
@@ -192,9 +193,8 @@ export class Live {
     if (c.clock || whole) this.time.set(clock, wall(), anew)
     else this.time.alive(wall())
     this.follow(c, anew || away)
-    // What was sent before this viewer came is catching up, and says nothing of how fast news travels.
     if (whole) this.caughtUp = performance.timeOrigin + performance.now()
-    else if (d.appended && this.latency.offset !== undefined && d.sent - this.latency.offset >= this.caughtUp) this.latency.arrived(d.appended)
+    else this.measure(d.sent, c.trains, seen)
     if (c.clock || whole) this.clock = clock
     if (c.trains.length > 0 || c.gone.length > 0 || whole) this.trainsDirty = true
     for (const k of ['lines', 'rows', 'totals', 'weather', 'rate'] as const) if (c[k] || whole) this.textDirty[k] = true
@@ -203,6 +203,17 @@ export class Live {
       this.begun()
     }
     this.onNews()
+  }
+
+  /**
+   * Notes the arrivals that are news, to be measured when they are drawn: from the
+   * append of the sensor's own record. What was sent before this viewer came is
+   * catching up and says nothing of how fast news travels; totals wait by design.
+   */
+  private measure(sent: number, trains: readonly Train[], before: readonly number[]): void {
+    const offset = this.latency.offset
+    if (offset === undefined || sent - offset < this.caughtUp) return
+    for (const [i, t] of trains.entries()) if (t.appended > (before[i] ?? 0)) this.latency.arrived(t.appended)
   }
 
   /** Makes the motions follow the fold. */
