@@ -171,7 +171,7 @@ function names(g: CanvasRenderingContext2D, scene: Scene, v: View, lw: number, b
     wishes.push({
       id: s.id, text: short(s.name), x, y,
       rx: Math.abs(a[0] - b[0]) / 2 + edge, ry: Math.abs(a[1] - b[1]) / 2 + edge,
-      sides: v.m === 1 ? drawnSides(s.side, c.k) : ['e', 'w', 'n', 's'], bold: s.end || s.lines.length > 2,
+      sides: v.m === 1 ? drawnSides(s.side, c.k) : s.level ? ['n', 's', 'e', 'w'] : ['e', 'w', 'n', 's'], bold: s.end || s.lines.length > 2,
     })
   }
   const placed = placeLabels(wishes, size, measure, (b) => b[0] > 2 && b[1] > 2 && b[2] < v.w - 2 && b[3] < v.h - 2)

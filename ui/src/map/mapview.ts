@@ -146,7 +146,10 @@ export class MapView {
   }
 
   private whole(m: number): Camera {
-    if (m === 1) return fit(BOUNDS, this.w, this.h, Math.min(14, this.w * 0.02))
+    // On a narrow map the controls at its top cover what would be there.
+    const top = this.w < 700 ? 50 : 0
+    const inset = (c: Camera): Camera => ({ ...c, y: c.y - top / 2 / c.k })
+    if (m === 1) return inset(fit(BOUNDS, this.w, this.h - top, Math.min(14, this.w * 0.02)))
     let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity]
     for (const s of this.scene.spots) {
       x0 = Math.min(x0, s.g[0])
@@ -154,7 +157,7 @@ export class MapView {
       y0 = Math.min(y0, s.g[1])
       y1 = Math.max(y1, s.g[1])
     }
-    return fit([x0 - 3, y0 - 2, x1 + 7, y1 + 2], this.w, this.h)
+    return inset(fit([x0 - 3, y0 - 2, x1 + 7, y1 + 2], this.w, this.h - top))
   }
 
   /** Turns to the other projection, keeping what is in the middle there. */
@@ -234,7 +237,7 @@ export class MapView {
       this.labelsAt++
     }
     const { stale, bright, picked, copies } = this.wanted
-    this.layer.draw(this.tg, v, this.dpr, wall, { stale, bright, picked, ids: this.camera.k > 62, extra: copies - 1 })
+    this.layer.draw(this.tg, v, this.dpr, wall, { stale, bright, picked, ids: this.camera.k > 90, extra: copies - 1 })
   }
 
   /** Keeps the followed train in the middle, softly. */

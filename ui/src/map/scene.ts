@@ -17,6 +17,8 @@ export interface Spot {
   change: boolean
   end: boolean
   side: Side
+  /** Whether the track on the ground runs rather east and west there. */
+  level: boolean
   weight: number
 }
 
@@ -31,12 +33,16 @@ export class Scene {
     this.tracks = new Tracks(net)
     const seen = new Set<string>()
     const offsets = new Map<number, { g: Point[]; s: Point[] }>()
+    const level = new Map<number, number>()
     for (const p of net.patterns) {
       for (const [i, c] of p.calls.entries()) {
         const to = p.calls[(i + 1) % p.calls.length]
         const leg = this.tracks.leg(p, i)
         if (!to || !leg) continue
         note(offsets, c.station, leg, 0)
+        const near = Math.min(leg.n - 1, 2)
+        const slope = Math.abs((leg.gx[near] ?? 0) - (leg.gx[0] ?? 0)) - Math.abs((leg.gy[near] ?? 0) - (leg.gy[0] ?? 0))
+        level.set(c.station, (level.get(c.station) ?? 0) + Math.sign(slope))
         note(offsets, to.station, leg, leg.n - 1)
         const key = `${p.line}:${Math.min(c.station, to.station)}:${Math.max(c.station, to.station)}`
         if (c.station === to.station || seen.has(key)) continue
@@ -53,7 +59,7 @@ export class Scene {
       const [sFrom, sTo] = extremes(o.s)
       const spot: Spot = {
         id: s.id, name: s.name, lines: s.lines, g: at.g, s: at.s, gFrom, gTo, sFrom, sTo,
-        change: s.lines.length > 1, end: ends.has(s.id), side: PLACES[s.id]?.[2] ?? 'e', weight: s.entries[0],
+        change: s.lines.length > 1, end: ends.has(s.id), side: PLACES[s.id]?.[2] ?? 'e', level: (level.get(s.id) ?? 0) > 0, weight: s.entries[0],
       }
       this.spots.push(spot)
       this.byId.set(s.id, spot)
