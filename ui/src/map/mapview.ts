@@ -93,7 +93,7 @@ export class MapView {
   /** The place of a train or station on the screen. */
   find(kind: 'train' | 'station', id: string): Point | undefined {
     if (kind === 'train') {
-      const d = this.layer.drawn.find((t) => t.id === id)
+      const d = this.layer.where(id, this.view())
       return d && [d.x, d.y]
     }
     const s = this.scene.byId.get(Number(id))
@@ -246,7 +246,8 @@ export class MapView {
     if (!p) return
     const [dx, dy] = [p[0] - this.w / 2, p[1] - this.h / 2]
     if (Math.hypot(dx, dy) < 0.5) return
-    const f = this.frames.reduced ? 1 : 0.12
+    const far = Math.abs(dx) > this.w || Math.abs(dy) > this.h
+    const f = this.frames.reduced || far ? 1 : 0.12
     this.camera = { ...this.camera, x: this.camera.x + (dx * f) / this.camera.k, y: this.camera.y + (dy * f) / this.camera.k }
     this.own = true
     this.dirty = true

@@ -46,18 +46,29 @@ export class TrainLayer {
     if (o.ids) this.names(g, v, dpr, size)
   }
 
-  private one(g: CanvasRenderingContext2D, v: View, dpr: number, wall: number, m: Motion, s: number, size: number, line: string, dim: boolean, picked: boolean): void {
+  /** Where a train is on the screen, or off it. */
+  where(id: string, v: View): { x: number; y: number; angle: number } | undefined {
+    const m = this.live.motions.get(id)
+    return m && this.place(m, m.s, v, Math.max(5.4, lineWidth(v.camera.k) * 1.42))
+  }
+
+  private place(m: Motion, s: number, v: View, size: number): { x: number; y: number; angle: number } | undefined {
     const at = m.way.leg(s)
     // At a turn-back the train already heads the way it will leave.
     const calls = m.way.pattern.calls
     const call = calls[at.call]?.turn ? (at.call + 1) % calls.length : at.call
     const leg = this.scene.tracks.leg(m.way.pattern, call)
-    if (!leg) return
-    const place = locate(leg, call === at.call ? at.part : 0, v)
+    if (!leg) return undefined
+    const p = locate(leg, call === at.call ? at.part : 0, v)
     // Trains keep right, so that those of the two directions pass side by side.
     const side = size * 0.47
-    const x = place.x - Math.sin(place.angle) * side
-    const y = place.y + Math.cos(place.angle) * side
+    return { x: p.x - Math.sin(p.angle) * side, y: p.y + Math.cos(p.angle) * side, angle: p.angle }
+  }
+
+  private one(g: CanvasRenderingContext2D, v: View, dpr: number, wall: number, m: Motion, s: number, size: number, line: string, dim: boolean, picked: boolean): void {
+    const place = this.place(m, s, v, size)
+    if (!place) return
+    const { x, y } = place
     if (x < -30 || y < -30 || x > v.w + 30 || y > v.h + 30) return
     const fresh = Math.min(1, (wall - m.placed) / 500)
     g.globalAlpha = dim ? 0.15 : Math.max(0.05, fresh)
