@@ -635,6 +635,33 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
+// watch opens the stream and reads up to the snapshot. A hub that has not begun
+// yet answers that it is starting; then it asks again, as a viewer would.
+func watch(t *testing.T, addr string) (net.Conn, string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		_ = conn.SetReadDeadline(end)
+		buf, got := make([]byte, 64<<10), ""
+		for !strings.Contains(got, "event: snapshot") && !strings.HasPrefix(got, "HTTP/1.1 503") {
+			n, err := conn.Read(buf)
+			if err != nil {
+				t.Fatalf("%v after %q", err, got)
+			}
+			got += string(buf[:n])
+		}
+		if strings.Contains(got, "event: snapshot") {
+			return conn, got
+		}
+		conn.Close()
+		time.Sleep(10 * time.Millisecond) // the hub begins in another goroutine of this test
+	}
+}
+
 func TestServerRunsAndStops(t *testing.T) {
 	c := newCity(t, nil).fill(t)
 	cfg := c.cfg
@@ -656,22 +683,8 @@ func TestServerRunsAndStops(t *testing.T) {
 	if err := cfg.Hub.Publish(1, []byte(`{}`), cfg.Board.Snapshot()); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, got := watch(t, s.Addr().String())
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	buf := make([]byte, 64<<10)
-	var got strings.Builder
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	for !strings.Contains(got.String(), "event: snapshot") {
-		n, err := conn.Read(buf)
-		if err != nil {
-			t.Fatalf("%v after %q", err, got.String())
-		}
-		got.Write(buf[:n])
-	}
 	began := time.Now()
 	cancel()
 	if err := errors.Join(<-done, <-hubDone); err != nil {
@@ -681,8 +694,7 @@ func TestServerRunsAndStops(t *testing.T) {
 		t.Errorf("stopping took %v", took)
 	}
 	rest, _ := io.ReadAll(conn)
-	got.Write(rest)
-	if !strings.Contains(got.String(), "event: bye") {
+	if !strings.Contains(got+string(rest), "event: bye") {
 		t.Error("the viewer was not told")
 	}
 }
