@@ -167,12 +167,12 @@ func ClusterRetention() Retention {
 
 // EmbeddedRetention bounds the one-process mode by size, since the embedded
 // broker keeps some 110 bytes of memory for each batch on its disk, and a quiet topic's
-// batches hold one record: 288 sensors' topics × 64 KiB are 18 MiB of disk and some 12 of memory.
+// batches hold one record: 288 sensors' topics × 36 KiB are 10 MiB of disk and about as much of memory.
 func EmbeddedRetention() Retention {
 	return Retention{
-		Sensors: 24 * time.Hour, SensorBytes: 48 << 10,
+		Sensors: 24 * time.Hour, SensorBytes: 24 << 10,
 		Derived: 24 * time.Hour, DerivedBytes: 192 << 10,
-		DeadLetters: 7 * 24 * time.Hour, SegmentBytes: 16 << 10,
+		DeadLetters: 7 * 24 * time.Hour, SegmentBytes: 12 << 10,
 	}
 }
 
