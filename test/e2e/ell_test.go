@@ -118,8 +118,9 @@ func (p *proc) stop() {
 			p.t.Errorf("%v stopped with %v:\n%s", p.cmd.Args[1:], err, p.out)
 		}
 	case <-time.After(10 * time.Second):
+		p.cmd.Process.Signal(syscall.SIGQUIT) // where every goroutine stands goes to the output
+		<-p.done
 		p.t.Errorf("%v has not stopped after %v:\n%s", p.cmd.Args[1:], time.Since(begun), p.out)
-		p.kill()
 	}
 }
 

@@ -80,7 +80,6 @@ func TestKill9OfSingleRolesLosesNothingAndRepeatsNothing(t *testing.T) {
 	}
 	ready(t, running[3], at)
 	clock(t, at, `{"paused":true}`)
-	time.Sleep(time.Second) // the command is on its way to the city
 	compared := verify(t, at, event.Names{Prefix: event.DefaultPrefix, Layout: event.PerStation})
 	for _, p := range running {
 		p.stop()
