@@ -3,11 +3,13 @@ package exactly_test
 import (
 	"bytes"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ell/internal/exactly"
 	"ell/internal/faultnet"
@@ -106,6 +108,31 @@ func TestFault13_StopsWithinItsTimeWhileThePeerIsSilent(t *testing.T) {
 	w := run(t, cfg)
 	w.caughtUp(t, 20*time.Second)
 	n.Each(func(p *faultnet.Proxy) { p.Both(faultnet.Fault{Swallow: true}) })
+	begin := time.Now()
+	w.stop(t)
+	if d := time.Since(begin); d > 5*time.Second {
+		t.Errorf("stopping took %s", d)
+	}
+}
+
+// A rebalance waits for members that are gone until their session ends. A stop in
+// the middle of it must not wait as well.
+func TestFault13_StopsWithinItsTimeWhileAJoinIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 4)
+	release, joining := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	var once sync.Once
+	k.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		once.Do(func() { close(joining) })
+		k.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	cfg := config(k.Addrs, "a")
+	cfg.SessionTimeout = 30 * time.Second
+	w := run(t, cfg)
+	<-joining
 	begin := time.Now()
 	w.stop(t)
 	if d := time.Since(begin); d > 5*time.Second {

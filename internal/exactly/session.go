@@ -31,6 +31,7 @@ type session struct {
 	log    *slog.Logger
 	gts    *kgo.GroupTransactSession
 	cl     *kgo.Client
+	quit   context.CancelFunc // ends what the client still waits for
 	adm    *kadm.Client
 	mail   *mailbox
 	owned  *owned
@@ -87,12 +88,15 @@ func (r *Runner) open() (*session, error) {
 	if cfg.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(cfg.InstanceID))
 	}
+	life, quit := context.WithCancel(context.Background())
+	opts = append(opts, kgo.WithContext(life))
 	gts, err := kgo.NewGroupTransactSession(append(opts, mail.groupOptions()...)...)
 	if err != nil {
+		quit()
 		return nil, fmt.Errorf("%w: make the client: %w", ErrMisconfigured, err)
 	}
 	s := &session{
-		runner: r, cfg: cfg, log: r.log, gts: gts, cl: gts.Client(), mail: mail,
+		runner: r, cfg: cfg, log: r.log, gts: gts, cl: gts.Client(), quit: quit, mail: mail,
 		owned: newOwned(&cfg.Stage),
 		out:   newOutput(cfg.Stage.Changelog, gts.Produce),
 	}
@@ -193,13 +197,21 @@ func (s *session) alone() bool {
 // close leaves the group and waits for the client, each for a bounded time.
 func (s *session) close() {
 	s.gts.AllowRebalance()
-	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
-	defer cancel()
-	// Leaving is a courtesy: a member that cannot say goodbye times out.
-	if err := s.cl.LeaveGroupContext(ctx); err != nil {
-		s.log.Debug("leave the group", "err", err)
+	defer s.quit()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.gts.CloseAllowingRebalance() // which says goodbye to the group
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeWait):
+		// Leaving is a courtesy. A join that waits for members who are gone would
+		// hold it up for as long as their session lasts.
+		s.log.Debug("the group does not let go: closing without a goodbye")
+		s.quit()
+		<-closed
 	}
-	s.gts.CloseAllowingRebalance()
 }
 
 // fence takes the transactional id before anything is read: what a former self
