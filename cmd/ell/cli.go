@@ -47,17 +47,33 @@ type settings struct {
 	Instance          string `help:"Name of this process among those that share the work; stable across restarts." placeholder:"NAME" group:"Kafka"`
 	CommitEvery       string `help:"Longest time between two commits of the processor." default:"100ms" placeholder:"DURATION" group:"Kafka"`
 	KafkaTLS          string `name:"kafka-tls" help:"Speak TLS to the brokers: on or off." default:"off" group:"Kafka"`
-	KafkaCA           string `name:"kafka-ca" help:"File with the certificate authority of the brokers." placeholder:"FILE" group:"Kafka"`
+	KafkaCA           string `name:"kafka-ca" help:"File with the certificate authority of the brokers; none: the system's." placeholder:"FILE" group:"Kafka"`
 	KafkaCert         string `help:"File with the client's certificate." placeholder:"FILE" group:"Kafka"`
 	KafkaKey          string `help:"File with the key of the client's certificate." placeholder:"FILE" group:"Kafka"`
 	KafkaSASL         string `name:"kafka-sasl" help:"plain, scram-sha-256 or scram-sha-512." placeholder:"MECHANISM" group:"Kafka"`
 	KafkaUser         string `help:"User for SASL." placeholder:"NAME" group:"Kafka"`
 	KafkaPasswordFile string `help:"File with the password for SASL (or ELL_KAFKA_PASSWORD)." placeholder:"FILE" group:"Kafka"`
 
-	Registry             string `help:"URL of the schema registry; none: the embedded one." placeholder:"URL" group:"Neighbours"`
-	RegistryUser         string `help:"User for the registry." placeholder:"NAME" group:"Neighbours"`
-	RegistryPasswordFile string `help:"File with the registry's password (or ELL_REGISTRY_PASSWORD)." placeholder:"FILE" group:"Neighbours"`
-	RESTProxy            string `name:"rest-proxy" help:"URL of the REST Proxy that the weather device reports to; none: ell's own." placeholder:"URL" group:"Neighbours"`
+	Registry    string `help:"URL of the schema registry; none: the embedded one." placeholder:"URL" group:"Neighbours"`
+	RegistryBy  by     `embed:"" prefix:"registry-" set:"whom=the registry" set:"secret=ELL_REGISTRY"`
+	RESTProxy   string `name:"rest-proxy" help:"URL of the REST Proxy that the weather device reports to; none: ell's own." placeholder:"URL" group:"Neighbours"`
+	RESTProxyBy by     `embed:"" prefix:"rest-proxy-" set:"whom=the REST Proxy" set:"secret=ELL_REST_PROXY"`
+
+	GatewayCert         string `help:"File with the certificate of ell's own REST Proxy, which then speaks TLS." placeholder:"FILE" group:"Listeners"`
+	GatewayKey          string `help:"File with the key of that certificate." placeholder:"FILE" group:"Listeners"`
+	GatewayUser         string `help:"User that ell's own REST Proxy asks for." placeholder:"NAME" group:"Listeners"`
+	GatewayPasswordFile string `help:"File with the password it asks for (or ELL_GATEWAY_PASSWORD)." placeholder:"FILE" group:"Listeners"`
+}
+
+// by says how a neighbour that speaks HTTP is reached. Its flags begin with
+// the neighbour's name; the secrets themselves are files or variables, never flags.
+type by struct {
+	User         string `help:"User for ${whom}." placeholder:"NAME" group:"Neighbours"`
+	PasswordFile string `help:"File with the user's password (or ${secret}_PASSWORD)." placeholder:"FILE" group:"Neighbours"`
+	TokenFile    string `help:"File with a bearer token for ${whom} (or ${secret}_TOKEN)." placeholder:"FILE" group:"Neighbours"`
+	CA           string `name:"ca" help:"File with the certificate authority of ${whom}; none: the system's." placeholder:"FILE" group:"Neighbours"`
+	Cert         string `help:"File with the client's certificate for ${whom}." placeholder:"FILE" group:"Neighbours"`
+	Key          string `help:"File with the key of the client's certificate." placeholder:"FILE" group:"Neighbours"`
 }
 
 type cli struct {

@@ -98,7 +98,7 @@ func TestNonsenseIsRefusedWithTheMend(t *testing.T) {
 		"a file that is no YAML":        {"speed: [", nil, "ell.yaml"},
 		"a password file that is gone":  {"", []string{"--kafka-password-file", "/nonexistent"}, "--kafka-password-file"},
 		"a prefix with a slash":         {"", []string{"--prefix", "a/b"}, "--prefix"},
-		"a certificate without its key": {"", []string{"--kafka-cert", "x"}, "go together"},
+		"a certificate without its key": {"", []string{"--kafka-tls", "on", "--kafka-cert", "x"}, "needs its key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, errs := call(t, c.yaml, nil, append([]string{"config"}, c.args...)...)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"ell/internal/access"
 	"ell/internal/app"
 	"ell/internal/cta"
 	"ell/internal/event"
@@ -41,19 +41,21 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 		Brokers:      f.brokers(list(s.Brokers)),
 		Names:        event.Names{Prefix: f.prefix(s.Prefix), Layout: event.Layout(f.oneOf("topics", s.Topics, string(event.PerStation), string(event.Shared)))},
 		Instance:     f.instance(s.Instance),
-		Registry:     f.url("registry", s.Registry),
-		RESTProxy:    f.url("rest-proxy", s.RESTProxy),
-		RegistryUser: s.RegistryUser,
 		Incidents:    f.oneOf("incidents", s.Incidents, "off", "light", "normal", "heavy"),
 		Speed:        f.number("speed", s.Speed, 0.1, 3600),
 		Seed:         f.integer("seed", s.Seed, -1<<62, 1<<62),
 		Replication:  int16(f.integer("replication", s.Replication, 1, 9)), //nolint:gosec // bounded by the check
 		MaxViewers:   int(f.integer("max-viewers", s.MaxViewers, 1, 1_000_000)),
 		CommitEvery:  f.duration("commit-every", s.CommitEvery, time.Millisecond, 2*time.Second),
-		KafkaTLS:     f.oneOf("kafka-tls", s.KafkaTLS, "off", "on") == "on",
-		KafkaCA:      s.KafkaCA, KafkaCert: s.KafkaCert, KafkaKey: s.KafkaKey,
-		KafkaSASL: s.KafkaSASL, KafkaUser: s.KafkaUser,
+		KafkaSASL:    s.KafkaSASL, KafkaUser: s.KafkaUser,
 	}
+	r := secrecy{&f, readFile, getenv}
+	o.Registry = r.neighbour("registry", s.Registry, s.RegistryBy)
+	o.RESTProxy = r.neighbour("rest-proxy", s.RESTProxy, s.RESTProxyBy)
+	o.Protect = access.Listener{CertFile: s.GatewayCert, KeyFile: s.GatewayKey, User: s.GatewayUser, Password: r.secret("gateway-password", s.GatewayPasswordFile)}
+	f.check("gateway-*", o.Protect.Validate())
+	o.KafkaTLS = s.kafkaTLS(&f)
+	o.KafkaPassword = r.secret("kafka-password", s.KafkaPasswordFile)
 	if s.MetricsAddr != "" {
 		o.MetricsAddr = f.addr("metrics-addr", s.MetricsAddr)
 	}
@@ -77,11 +79,6 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 		if s.KafkaUser == "" {
 			f.add("kafka-user", "--kafka-sasl needs a user")
 		}
-	}
-	o.KafkaPassword = f.secret("kafka-password-file", s.KafkaPasswordFile, "ELL_KAFKA_PASSWORD", readFile, getenv)
-	o.RegistryPassword = f.secret("registry-password-file", s.RegistryPasswordFile, "ELL_REGISTRY_PASSWORD", readFile, getenv)
-	if (s.KafkaCert == "") != (s.KafkaKey == "") {
-		f.add("kafka-cert", "--kafka-cert and --kafka-key go together")
 	}
 	if o.Data == "" {
 		dir, err := stateDir()
@@ -182,20 +179,6 @@ func (f *faults) brokers(vs []string) []string {
 	return vs
 }
 
-func (f *faults) url(flag, v string) string {
-	if v == "" {
-		return ""
-	}
-	u, err := url.Parse(v)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		f.add(flag, "not an http or https URL")
-	case u.User != nil:
-		f.add(flag, "a URL must not hold a password, since logs and process lists show it: use --%s-user and a password file", flag)
-	}
-	return v
-}
-
 var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]{0,100}$`)
 
 func (f *faults) prefix(v string) string {
@@ -234,16 +217,4 @@ func (f *faults) at(v string) time.Time {
 	}
 	f.add("at", "%q is not a time in Chicago from 2000 to 2100, such as '2026-04-14 07:30', nor 'now'", v)
 	return time.Time{}
-}
-
-func (f *faults) secret(flag, path, env string, readFile func(string) ([]byte, error), getenv func(string) (string, bool)) app.Secret {
-	if path == "" {
-		v, _ := getenv(env)
-		return app.Secret(v)
-	}
-	b, err := readFile(path)
-	if err != nil {
-		f.add(flag, "%v", err)
-	}
-	return app.Secret(strings.TrimRight(string(b), "\r\n"))
 }

@@ -16,7 +16,10 @@ import (
 
 // secrets are the variables that hold secrets and have no flag, since the
 // command line of a process can be read by others.
-var secrets = []string{"ELL_KAFKA_PASSWORD", "ELL_REGISTRY_PASSWORD"}
+var secrets = []string{
+	"ELL_KAFKA_PASSWORD", "ELL_GATEWAY_PASSWORD",
+	"ELL_REGISTRY_PASSWORD", "ELL_REGISTRY_TOKEN", "ELL_REST_PROXY_PASSWORD", "ELL_REST_PROXY_TOKEN",
+}
 
 // sources answers for flags that the command line leaves unset: first from
 // the environment, then from the YAML file. It gathers what is wrong with both.

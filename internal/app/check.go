@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ell/internal/access"
 	"ell/internal/cta"
 	"ell/internal/kafka"
 	"ell/internal/registry"
@@ -33,12 +34,10 @@ type finding struct {
 // what mends it. Without brokers it looks for a running ell on this machine.
 func Check(ctx context.Context, o Options) error {
 	if len(o.Brokers) == 0 {
-		o.Brokers, o.Registry = []string{o.KafkaAddr}, "http://"+o.RegistryAddr
+		o.Brokers, o.Registry = []string{o.KafkaAddr}, access.HTTP{URL: "http://" + o.RegistryAddr}
 		o.oneProcess = true
 	}
-	if o.RESTProxy == "" {
-		o.RESTProxy = "http://" + o.GatewayAddr
-	}
+	o.ownGateway(o.GatewayAddr)
 	start := "start it with: ell (or name another with --brokers)"
 	if !o.oneProcess {
 		start = "start the brokers, or name others with --brokers"
@@ -48,7 +47,7 @@ func Check(ctx context.Context, o Options) error {
 		findings = append(findings, o.checkTopics(ctx)...)
 	}
 	findings = append(findings, o.checkRegistry(ctx),
-		o.checkHTTP(ctx, "REST Proxy", o.RESTProxy+"/brokers", "start one with: ell gateway (or name another with --rest-proxy)"),
+		o.checkHTTP(ctx, "REST Proxy", o.RESTProxy.URL+"/brokers", "start one with: ell gateway (or name another with --rest-proxy)"),
 		o.checkHTTP(ctx, "website", "http://"+o.HTTPAddr+"/readyz", "start it with: ell serve; if it answers 503, it says itself what it waits for"))
 	wrong := 0
 	for _, f := range findings {
@@ -140,7 +139,7 @@ func (o Options) checkTopics(ctx context.Context) []finding {
 
 func (o Options) checkRegistry(ctx context.Context) finding {
 	f := finding{part: "schema registry", mend: "start it, or name another with --registry"}
-	if o.Registry == "" {
+	if o.Registry.URL == "" {
 		f.err = errors.New("none is named")
 		return f
 	}
@@ -150,10 +149,10 @@ func (o Options) checkRegistry(ctx context.Context) finding {
 	if err == nil {
 		var ids map[string]int
 		ids, err = c.RegisterAll(ctx, o.Names.Schemas())
-		f.found = fmt.Sprintf("%s knows all %d schemas", o.Registry, len(ids))
+		f.found = fmt.Sprintf("%s knows all %d schemas", o.Registry.URL, len(ids))
 	}
 	if err != nil {
-		f.err = fmt.Errorf("%s: %w", o.Registry, err)
+		f.err = fmt.Errorf("%s: %w", o.Registry.URL, err)
 	}
 	return f
 }

@@ -17,10 +17,22 @@ func Gateway(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(o.Out, "REST Proxy  http://%s\n", g.Addr())
+	fmt.Fprintf(o.Out, "REST Proxy  %s://%s\n", o.Protect.Scheme(), g.Addr())
 	return p.withMetrics(ctx, g.Run)
 }
 
 func (p *platform) newGateway() (*gateway.Gateway, error) {
-	return gateway.New(gateway.Config{Addr: p.GatewayAddr, Kafka: p.kafka, Registry: p.registry, Logger: p.log("gateway")})
+	return gateway.New(gateway.Config{Addr: p.GatewayAddr, Kafka: p.kafka, Protect: p.Protect, Registry: p.registry, Logger: p.log("gateway")})
+}
+
+// ownGateway makes the gateway of ell at addr the REST Proxy where none is
+// named, with what it asks for.
+func (o *Options) ownGateway(addr string) {
+	if o.RESTProxy.URL != "" {
+		return
+	}
+	o.RESTProxy.URL = o.Protect.Scheme() + "://" + addr
+	if o.RESTProxy.User == "" && o.RESTProxy.Token == "" {
+		o.RESTProxy.User, o.RESTProxy.Password = o.Protect.User, o.Protect.Password
+	}
 }

@@ -9,12 +9,12 @@ import (
 	"log/slog"
 	"time"
 
+	"ell/internal/access"
 	"ell/internal/event"
-	"ell/internal/kafka"
 )
 
 // Secret is a password; it never shows itself.
-type Secret = kafka.Secret
+type Secret = access.Secret
 
 // Options say what to run and where. They have been checked by whoever fills them.
 type Options struct {
@@ -42,15 +42,13 @@ type Options struct {
 	Instance       string        // this process among those that share the work
 	CommitEvery    time.Duration
 
-	KafkaTLS                     bool
-	KafkaCA, KafkaCert, KafkaKey string
-	KafkaSASL, KafkaUser         string
-	KafkaPassword                Secret
+	KafkaTLS             *access.TLS // nil: plain TCP
+	KafkaSASL, KafkaUser string
+	KafkaPassword        Secret
 
-	Registry         string // URL; "": the embedded one
-	RegistryUser     string
-	RegistryPassword Secret
-	RESTProxy        string // URL; "": ell's own gateway
+	Registry  access.HTTP     // URL "": the embedded one
+	RESTProxy access.HTTP     // URL "": ell's own gateway
+	Protect   access.Listener // of ell's own gateway
 
 	LogLevel   slog.Level
 	LogJSON    bool

@@ -199,7 +199,7 @@ func (p *platform) pipeline(s *site, beside parts) web.Pipeline {
 	}
 	node("gateway", "gateway", "REST Proxy", here(beside.embedded), "Confluent v2 API", rate("weather", gatewayRecords(beside)))
 	edge(web.PipelineEdge{From: "gateway", To: "board", Topic: p.Names.Weather()})
-	node("registry", "registry", "Schema registry", here(beside.embedded), p.Registry, 0)
+	node("registry", "registry", "Schema registry", here(beside.embedded), p.Registry.URL, 0)
 	node("source", "source", "Station source", here(beside.embedded), "rows of two tables, as Kafka Connect brings them", 0)
 	edge(web.PipelineEdge{From: "source", To: "stations", Topic: p.Names.Stations()})
 	if beside.processor != nil {

@@ -40,14 +40,14 @@ func newPlatform(ctx context.Context, o Options, boot uint64) (*platform, error)
 	if err := errors.Join(o.Names.Validate(), p.kafka.Validate()); err != nil {
 		return nil, err
 	}
-	if o.Registry == "" {
+	if o.Registry.URL == "" {
 		return nil, errors.New("no schema registry: name it with --registry, since --brokers names a cluster that has its own")
 	}
 	var err error
 	if p.registry, err = registry.New(o.registryConfig()); err != nil {
 		return nil, err
 	}
-	if err := p.await(ctx, "the schema registry at "+o.Registry, registry.Transient, func(ctx context.Context) error {
+	if err := p.await(ctx, "the schema registry at "+o.Registry.URL, registry.Transient, func(ctx context.Context) error {
 		ids, err := p.registry.RegisterAll(ctx, o.Names.Schemas())
 		if err == nil {
 			p.enc, err = event.NewEncoder(ids)
@@ -65,13 +65,13 @@ func newPlatform(ctx context.Context, o Options, boot uint64) (*platform, error)
 func (o Options) kafkaConfig() kafka.Config {
 	return kafka.Config{
 		Brokers: o.Brokers, ClientID: "ell", Logger: o.Log,
-		TLS:  kafka.TLS{Enabled: o.KafkaTLS, CAFile: o.KafkaCA, CertFile: o.KafkaCert, KeyFile: o.KafkaKey},
+		TLS:  o.KafkaTLS,
 		SASL: kafka.SASL{Mechanism: strings.ToUpper(o.KafkaSASL), User: o.KafkaUser, Password: o.KafkaPassword},
 	}
 }
 
 func (o Options) registryConfig() registry.Config {
-	return registry.Config{URL: o.Registry, User: o.RegistryUser, Password: o.RegistryPassword, Logger: o.Log}
+	return registry.Config{Access: o.Registry, Logger: o.Log}
 }
 
 // retention is how long records are kept: bounded by size in the one-process

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -16,9 +15,7 @@ import (
 
 // Simulate runs the city against a cluster until ctx ends.
 func Simulate(ctx context.Context, o Options) error {
-	if o.RESTProxy == "" {
-		o.RESTProxy = "http://" + o.GatewayAddr
-	}
+	o.ownGateway(o.GatewayAddr)
 	p, err := newPlatform(ctx, o, 0)
 	if err != nil {
 		return err
@@ -41,7 +38,7 @@ func (p *platform) newCity(ctx context.Context) (*city, error) {
 	c := &city{}
 	var err error
 	c.device, err = weather.New(weather.Config{
-		URL: strings.TrimSuffix(p.RESTProxy, "/"), Topic: p.Names.Weather(), Logger: p.log("weather"),
+		Proxy: p.RESTProxy, Topic: p.Names.Weather(), Logger: p.log("weather"),
 		Accepted: func(at int64) { c.accepted.Store(at) },
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ell/internal/access"
 	"ell/internal/cta"
 	"ell/internal/embedded"
 )
@@ -37,7 +38,7 @@ func Up(ctx context.Context, o Options) (err error) {
 		}
 		defer func() { err = errors.Join(err, stack.Close()) }()
 		o.oneProcess, boot = true, stack.Boot()
-		o.Brokers, o.Registry = []string{stack.KafkaAddr()}, stack.RegistryURL()
+		o.Brokers, o.Registry = []string{stack.KafkaAddr()}, access.HTTP{URL: stack.RegistryURL()}
 	}
 	p, err := newPlatform(ctx, o, boot)
 	if err != nil {
@@ -78,11 +79,10 @@ func tuneMemory() {
 // whole is all roles in one process.
 type whole struct {
 	*platform
-	stack   *embedded.Stack
-	parts   parts
-	site    *site
-	roles   []role
-	gateway string
+	stack *embedded.Stack
+	parts parts
+	site  *site
+	roles []role
 }
 
 type role struct {
@@ -96,10 +96,7 @@ func (p *platform) newWhole(ctx context.Context, stack *embedded.Stack) (*whole,
 	if err != nil {
 		return nil, err
 	}
-	w.gateway = "http://" + g.Addr()
-	if p.RESTProxy == "" {
-		p.RESTProxy = w.gateway
-	}
+	p.ownGateway(g.Addr())
 	if w.parts.processor, err = p.newProcessor(); err != nil {
 		return nil, err
 	}
@@ -167,8 +164,8 @@ func (w *whole) banner(out io.Writer) {
 	rows := [][2]string{
 		{"website", "http://" + w.site.server.Addr().String()},
 		{"Kafka", strings.Join(w.kafka.Brokers, ",")},
-		{"schema registry", w.Options.Registry},
-		{"REST Proxy", w.RESTProxy},
+		{"schema registry", w.Options.Registry.URL},
+		{"REST Proxy", w.RESTProxy.URL},
 	}
 	if w.stack != nil {
 		rows = append(rows, [2]string{"data folder", w.stack.Dir()})

@@ -14,22 +14,19 @@ import (
 	"strings"
 	"time"
 
-	"ell/internal/kafka"
+	"ell/internal/access"
 )
 
 // ClientConfig says how to reach a Kafka Connect cluster.
 type ClientConfig struct {
-	URL      string // http or https; of any worker
-	User     string
-	Password kafka.Secret
-	Timeout  time.Duration // of one request; 0: 10 s
-	Logger   *slog.Logger  // nil: discard
+	Access  access.HTTP   // any worker
+	Timeout time.Duration // of one request; 0: 10 s
+	Logger  *slog.Logger  // nil: discard
 }
 
 // Client speaks Kafka Connect's REST API.
 type Client struct {
 	base *url.URL
-	cfg  ClientConfig
 	http *http.Client
 	log  *slog.Logger
 }
@@ -49,29 +46,22 @@ func (e *Error) Error() string {
 
 // NewClient checks cfg and contacts nobody.
 func NewClient(cfg ClientConfig) (*Client, error) {
-	base, err := url.Parse(cfg.URL)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("kafka connect URL %q: want http://host:port or https://host:port", cfg.URL)
-	}
-	if base.User != nil || base.RawQuery != "" || base.Fragment != "" {
-		return nil, errors.New("kafka connect URL: leave user, password and query out; set them by their own options")
-	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	client, err := cfg.Access.Client(cfg.Timeout)
+	if err != nil {
+		return nil, fmt.Errorf("kafka connect: %w", err)
+	}
+	base, err := url.Parse(cfg.Access.URL)
+	if err != nil {
+		return nil, err
 	}
 	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{
-		base: base, cfg: cfg, log: log,
-		http: &http.Client{
-			Timeout:   cfg.Timeout,
-			Transport: &http.Transport{Proxy: nil, MaxIdleConns: 2, IdleConnTimeout: time.Minute},
-			// A worker answers itself; another host would get our password.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}, nil
+	return &Client{base: base, log: log, http: client}, nil
 }
 
 // Close drops idle connections.
@@ -97,12 +87,9 @@ func (c *Client) do(ctx context.Context, method string, path []string, query str
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.cfg.User != "" {
-		req.SetBasicAuth(c.cfg.User, string(c.cfg.Password))
-	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask kafka connect: %w", err)
+		return fmt.Errorf("ask kafka connect: %w", access.Explain(err, "--connect"))
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ell/internal/access"
 	"ell/internal/connect"
 )
 
@@ -93,7 +94,7 @@ func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func newClient(t *testing.T, h http.Handler) *connect.Client {
 	t.Helper()
-	c, err := connect.NewClient(connect.ClientConfig{URL: "http://connect:8083"})
+	c, err := connect.NewClient(connect.ClientConfig{Access: access.HTTP{URL: "http://connect:8083"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +229,7 @@ func TestAWorkerThatAnswersRubbishIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv := httptest.NewServer(c.h)
 			defer srv.Close()
-			client, err := connect.NewClient(connect.ClientConfig{URL: srv.URL})
+			client, err := connect.NewClient(connect.ClientConfig{Access: access.HTTP{URL: srv.URL}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -242,7 +243,7 @@ func TestAWorkerThatAnswersRubbishIsNamed(t *testing.T) {
 
 func TestNewClientChecksTheURL(t *testing.T) {
 	for _, u := range []string{"", "connect:8083", "file:///etc/passwd", "http://u:p@h:1", "http://h:1?x=y", "://"} {
-		if _, err := connect.NewClient(connect.ClientConfig{URL: u}); err == nil {
+		if _, err := connect.NewClient(connect.ClientConfig{Access: access.HTTP{URL: u}}); err == nil {
 			t.Errorf("%q was taken", u)
 		}
 	}

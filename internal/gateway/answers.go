@@ -58,7 +58,11 @@ func (g *Gateway) answer(f func(http.ResponseWriter, *http.Request) error) http.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		err := error(&apiError{http.StatusNotAcceptable, http.StatusNotAcceptable, "HTTP 406 Not Acceptable: this answers in " + mediaAnswer})
-		if acceptable(r.Header.Values("Accept")) {
+		switch {
+		case !g.cfg.Protect.Allows(r):
+			w.Header().Set("WWW-Authenticate", `Basic realm="ell REST Proxy"`)
+			err = &apiError{http.StatusUnauthorized, codeUnauthenticated, "Authentication required: this asks for a user and a password"}
+		case acceptable(r.Header.Values("Accept")):
 			err = f(w, r)
 		}
 		if err == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ell/internal/access"
 	"ell/internal/event"
 	"ell/internal/kafka"
 	"ell/internal/weather"
@@ -64,7 +65,7 @@ func TestReadingsOfTheDeviceAreReadOffTheTopic(t *testing.T) {
 		{Timestamp: 1776198000000, Temperature: 0, Status: "partly_cloudy"},
 	}
 	accepted := make(chan int64, len(want)) // one each
-	d, err := weather.New(weather.Config{URL: front.URL, Topic: "t", Accepted: func(at int64) { accepted <- at }})
+	d, err := weather.New(weather.Config{Proxy: access.HTTP{URL: front.URL}, Topic: "t", Accepted: func(at int64) { accepted <- at }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ell/internal/access"
 	"ell/internal/event"
 	"ell/internal/kafka"
 )
@@ -47,7 +48,8 @@ type Registry interface {
 
 // Config says where a Gateway listens and what stands behind it.
 type Config struct {
-	Addr     string // default 127.0.0.1:8082
+	Addr     string          // default 127.0.0.1:8082
+	Protect  access.Listener // TLS and basic authentication; zero: neither
 	Kafka    kafka.Config
 	Registry Registry
 	MaxBody  int64         // bytes of a request; default 1 MiB
@@ -108,7 +110,12 @@ func New(cfg Config) (*Gateway, error) {
 		}
 		return nil, fmt.Errorf("REST Proxy: %w: choose another address with --gateway-addr", err)
 	}
-	return &Gateway{cfg: cfg, listener: l, cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), large: make(chan struct{}, maxAtOnce), codecs: map[string]*codec{}}, nil
+	protected, err := cfg.Protect.Wrap(l)
+	if err != nil {
+		cl.Close()
+		return nil, errors.Join(fmt.Errorf("REST Proxy: %w", err), l.Close())
+	}
+	return &Gateway{cfg: cfg, listener: protected, cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), large: make(chan struct{}, maxAtOnce), codecs: map[string]*codec{}}, nil
 }
 
 // choosing takes the partition that a record names, and lets the key decide

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"ell/internal/access"
 	"ell/internal/event"
 	"ell/internal/gateway"
 	"ell/internal/kafka"
@@ -41,7 +42,7 @@ func proxy(t testing.TB) (url string, cluster *kfake.Cluster, reg *registry.Clie
 	t.Cleanup(cluster.Close)
 	fake := srfake.New()
 	t.Cleanup(fake.Close)
-	if reg, err = registry.New(registry.Config{URL: fake.URL()}); err != nil {
+	if reg, err = registry.New(registry.Config{Access: access.HTTP{URL: fake.URL()}}); err != nil {
 		t.Fatal(err)
 	}
 	g, err := gateway.New(gateway.Config{Addr: "127.0.0.1:0", Kafka: kafka.Config{Brokers: cluster.ListenAddrs()}, Registry: reg, MaxBody: 64 << 10})
@@ -218,7 +219,7 @@ func TestWhatIsAwayIsSaidAndMayBeTriedAgain(t *testing.T) {
 	t.Cleanup(cluster.Close)
 	fake := srfake.New()
 	t.Cleanup(fake.Close)
-	reg, err := registry.New(registry.Config{URL: fake.URL()})
+	reg, err := registry.New(registry.Config{Access: access.HTTP{URL: fake.URL()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"ell/internal/access"
 	"ell/internal/gateway"
 	"ell/internal/kafka"
 	"ell/internal/registry"
@@ -30,7 +31,7 @@ func unserved(t testing.TB) *gateway.Gateway {
 	t.Cleanup(cluster.Close)
 	fake := srfake.New()
 	t.Cleanup(fake.Close)
-	reg, err := registry.New(registry.Config{URL: fake.URL()})
+	reg, err := registry.New(registry.Config{Access: access.HTTP{URL: fake.URL()}})
 	if err != nil {
 		t.Fatal(err)
 	}

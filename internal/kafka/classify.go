@@ -2,8 +2,6 @@ package kafka
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ell/internal/access"
 	"ell/internal/event"
 )
 
@@ -92,12 +91,7 @@ func isFatal(err error) bool {
 	if errors.As(err, &loss) || errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, context.Canceled) {
 		return true
 	}
-	// A certificate that does not verify stays so until someone changes it.
-	var cert *tls.CertificateVerificationError
-	var unknown x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var header tls.RecordHeaderError
-	return errors.As(err, &cert) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &header)
+	return access.Distrusted(err)
 }
 
 func isTransient(err error) bool {

@@ -10,13 +10,10 @@
 package kafka
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -25,48 +22,12 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"ell/internal/access"
 )
 
-// Secret is a string that never shows itself in logs or printed values.
-type Secret string
-
-const (
-	redacted = "(redacted)"
-	// metadataMinAge is how soon a client may ask for metadata again.
-	metadataMinAge = 100 * time.Millisecond
-)
-
-// String returns a placeholder, so that %s, %v and %+v cannot leak the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return redacted
-}
-
-// GoString returns the placeholder for %#v.
-func (s Secret) GoString() string { return strconv.Quote(s.String()) }
-
-// LogValue returns the placeholder for slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText returns the placeholder, so that a printed configuration (JSON
-// or YAML) does not hold the secret either.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText takes the secret from a flag, the environment or a file.
-func (s *Secret) UnmarshalText(text []byte) error {
-	*s = Secret(text)
-	return nil
-}
-
-// TLS says how to encrypt the connection. The zero value is plain TCP.
-type TLS struct {
-	Enabled  bool
-	CAFile   string // PEM; empty: the system's roots
-	CertFile string // PEM; with KeyFile: client authentication
-	KeyFile  string
-}
+// metadataMinAge is how soon a client may ask for metadata again.
+const metadataMinAge = 100 * time.Millisecond
 
 // SASL mechanisms.
 const (
@@ -77,18 +38,17 @@ const (
 
 // SASL says how to authenticate. The zero value is no authentication.
 type SASL struct {
-	Mechanism    string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
-	User         string
-	Password     Secret
-	PasswordFile string // read at New when Password is empty; one trailing newline is dropped
+	Mechanism string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	User      string
+	Password  access.Secret
 }
 
 // Config says how to reach a cluster. It is a value: copy it and change the
 // client id for another role.
 type Config struct {
-	Brokers  []string // host:port
-	ClientID string   // empty: "ell"
-	TLS      TLS
+	Brokers  []string    // host:port
+	ClientID string      // empty: "ell"
+	TLS      *access.TLS // nil: plain TCP
 	SASL     SASL
 	// Compression of produced batches: "none" (also empty) or "gzip". Others
 	// are refused, because not every client can read them.
@@ -101,7 +61,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.Any("brokers", c.Brokers),
 		slog.String("client_id", c.ClientID),
-		slog.Bool("tls", c.TLS.Enabled),
+		slog.Bool("tls", c.TLS != nil),
 		slog.String("sasl", c.SASL.Mechanism),
 		slog.String("user", c.SASL.User),
 	)
@@ -119,14 +79,12 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("kafka broker %q: %w", b, err))
 		}
 	}
-	t := c.TLS
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		errs = append(errs, errors.New("kafka TLS: a client certificate needs its key and the other way round: set both files"))
+	if c.TLS != nil {
+		if err := c.TLS.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("kafka TLS: %w", err))
+		}
 	}
-	if !t.Enabled && (t.CAFile != "" || t.CertFile != "" || t.KeyFile != "") {
-		errs = append(errs, errors.New("kafka TLS: files are set but TLS is off: turn TLS on"))
-	}
-	errs = append(errs, c.SASL.validate(t.Enabled)...)
+	errs = append(errs, c.SASL.validate(c.TLS != nil)...)
 	if _, err := codec(c.Compression); err != nil {
 		errs = append(errs, err)
 	}
@@ -137,7 +95,7 @@ func (s SASL) validate(encrypted bool) []error {
 	var errs []error
 	switch s.Mechanism {
 	case "":
-		if s.User != "" || s.Password != "" || s.PasswordFile != "" {
+		if s.User != "" || s.Password != "" {
 			errs = append(errs, errors.New("kafka SASL: user or password without a mechanism: set PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"))
 		}
 		return errs
@@ -148,11 +106,8 @@ func (s SASL) validate(encrypted bool) []error {
 	if s.User == "" {
 		errs = append(errs, errors.New("kafka SASL: no user"))
 	}
-	if s.Password == "" && s.PasswordFile == "" {
-		errs = append(errs, errors.New("kafka SASL: no password: set it by environment or name a password file"))
-	}
-	if s.Password != "" && s.PasswordFile != "" {
-		errs = append(errs, errors.New("kafka SASL: both a password and a password file: keep one"))
+	if s.Password == "" {
+		errs = append(errs, errors.New("kafka SASL: no password: set ELL_KAFKA_PASSWORD or name a file with --kafka-password-file"))
 	}
 	if s.Mechanism == Plain && !encrypted {
 		errs = append(errs, errors.New("kafka SASL: PLAIN without TLS would send the password in the clear: turn TLS on or use SCRAM"))
@@ -235,63 +190,27 @@ func (c Config) Options() ([]kgo.Opt, error) {
 	if c.Logger != nil {
 		opts = append(opts, kgo.WithLogger(clientLogger{c.Logger}))
 	}
-	if c.TLS.Enabled {
-		t, err := c.TLS.config()
+	if c.TLS != nil {
+		t, err := c.TLS.Config()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("kafka TLS: %w", err)
 		}
 		opts = append(opts, kgo.DialTLSConfig(t))
 	}
 	if c.SASL.Mechanism != "" {
-		m, err := c.SASL.mechanism()
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, kgo.SASL(m))
+		opts = append(opts, kgo.SASL(c.SASL.mechanism()))
 	}
 	return opts, nil
 }
 
-func (t TLS) config() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read Kafka CA file: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read Kafka CA file %s: no certificate in it (want PEM)", t.CAFile)
-		}
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read Kafka client certificate: %w", err)
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
-}
-
-func (s SASL) mechanism() (sasl.Mechanism, error) {
+func (s SASL) mechanism() sasl.Mechanism {
 	pass := string(s.Password)
-	if pass == "" {
-		b, err := os.ReadFile(s.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("read Kafka password file: %w", err)
-		}
-		pass = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
-		if pass == "" {
-			return nil, fmt.Errorf("read Kafka password file %s: it is empty", s.PasswordFile)
-		}
-	}
 	switch s.Mechanism {
 	case Plain:
-		return plain.Auth{User: s.User, Pass: pass}.AsMechanism(), nil
+		return plain.Auth{User: s.User, Pass: pass}.AsMechanism()
 	case ScramSHA256:
-		return scram.Auth{User: s.User, Pass: pass}.AsSha256Mechanism(), nil
+		return scram.Auth{User: s.User, Pass: pass}.AsSha256Mechanism()
 	default:
-		return scram.Auth{User: s.User, Pass: pass}.AsSha512Mechanism(), nil
+		return scram.Auth{User: s.User, Pass: pass}.AsSha512Mechanism()
 	}
 }

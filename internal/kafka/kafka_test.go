@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"ell/internal/access"
 	"ell/internal/event"
 	"ell/internal/kafka"
 )
@@ -63,8 +63,7 @@ func TestConfigValidate(t *testing.T) {
 		"a missing port is refused":             {func(c *kafka.Config) { c.Brokers = []string{"localhost"} }, []string{"host:port"}},
 		"port 0 and port 70000 are refused":     {func(c *kafka.Config) { c.Brokers = []string{"x:0", "x:70000"} }, []string{`"0"`, `"70000"`}},
 		"snappy is refused":                     {func(c *kafka.Config) { c.Compression = "snappy" }, []string{"none or gzip"}},
-		"a certificate needs its key":           {func(c *kafka.Config) { c.TLS = kafka.TLS{Enabled: true, CertFile: "x"} }, []string{"certificate needs its key"}},
-		"TLS files without TLS are a mistake":   {func(c *kafka.Config) { c.TLS.CAFile = "x" }, []string{"TLS is off"}},
+		"a certificate needs its key":           {func(c *kafka.Config) { c.TLS = &access.TLS{CertFile: "x"} }, []string{"certificate needs its key"}},
 		"PLAIN in the clear is refused":         {func(c *kafka.Config) { c.SASL = kafka.SASL{Mechanism: "PLAIN", User: "u", Password: "p"} }, []string{"in the clear"}},
 		"an unknown mechanism is named":         {func(c *kafka.Config) { c.SASL = kafka.SASL{Mechanism: "GSSAPI", User: "u", Password: "p"} }, []string{"GSSAPI"}},
 		"SASL needs user and password":          {func(c *kafka.Config) { c.SASL = kafka.SASL{Mechanism: "SCRAM-SHA-256"} }, []string{"no user", "no password"}},
@@ -95,24 +94,6 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 	fmt.Fprintf(&buf, "%v %+v %#v %s", cfg, cfg, cfg, cfg.SASL.Password)
 	if strings.Contains(buf.String(), "hunter2") {
 		t.Errorf("the password is in: %s", buf.String())
-	}
-}
-
-func TestSASLPasswordFromAFileReachesTheBroker(t *testing.T) {
-	_, cfg := cluster(t, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "ell", "secret"))
-	file := filepath.Join(t.TempDir(), "pw")
-	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg.SASL = kafka.SASL{Mechanism: kafka.ScramSHA512, User: "ell", PasswordFile: file}
-	if err := client(t, cfg).Ping(deadline(t)); err != nil {
-		t.Fatalf("right password: %v", err)
-	}
-	cfg.SASL.Password, cfg.SASL.PasswordFile = "wrong", ""
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if err := client(t, cfg).Ping(ctx); err == nil {
-		t.Error("a wrong password was taken")
 	}
 }
 

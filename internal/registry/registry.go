@@ -14,7 +14,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +21,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 	"golang.org/x/sync/errgroup"
 
+	"ell/internal/access"
 	"ell/internal/event"
-	"ell/internal/kafka"
 )
 
 const (
@@ -40,13 +39,9 @@ const (
 
 // Config says how to reach a registry.
 type Config struct {
-	URL      string // http or https; a path is kept as prefix
-	User     string // basic authentication, with Password
-	Password kafka.Secret
-	Token    kafka.Secret  // bearer authentication
-	Timeout  time.Duration // of one request; 0: 10 s
-	// Transport sends requests. Default: one of its own, without proxies from
-	// the environment.
+	Access  access.HTTP
+	Timeout time.Duration // of one request; 0: 10 s
+	// Transport sends requests instead of Access's own; tests use it.
 	Transport http.RoundTripper
 	Logger    *slog.Logger // nil: discard
 }
@@ -82,63 +77,29 @@ func digest(subject, text string) registered {
 
 // New checks c. It contacts nobody.
 func New(c Config) (*Client, error) {
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("schema registry: %q is not an http or https URL", redacted(u, c.URL))
-	}
-	if u.User != nil { // the client library prints its URL in errors
-		if c.User == "" {
-			c.User = u.User.Username()
-			password, _ := u.User.Password()
-			c.Password = kafka.Secret(password)
-		}
-		u.User = nil
-	}
-	c.URL = strings.TrimSuffix(u.String(), "/")
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
-	}
-	if c.Transport == nil {
-		c.Transport = &http.Transport{MaxIdleConnsPerHost: registrars, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: c.Timeout}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	opts := []sr.ClientOpt{
-		sr.URLs(c.URL),
-		sr.UserAgent("ell"),
-		sr.HTTPClient(&http.Client{
-			Timeout:   c.Timeout,
-			Transport: bounded{c.Transport},
-			// A registry that sends us elsewhere could send us anywhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}),
+	hc, err := c.Access.Client(c.Timeout)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
 	}
-	switch {
-	case c.Token != "":
-		opts = append(opts, sr.BearerToken(string(c.Token)))
-	case c.User != "":
-		opts = append(opts, sr.BasicAuth(c.User, string(c.Password)))
+	if c.Transport != nil {
+		hc.Transport = c.Transport
 	}
-	cl, err := sr.NewClient(opts...)
+	hc.Transport = bounded{hc.Transport}
+	at := strings.TrimSuffix(c.Access.URL, "/")
+	cl, err := sr.NewClient(sr.URLs(at), sr.UserAgent("ell"), sr.HTTPClient(hc))
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
 	return &Client{
-		cl: cl, url: c.URL, log: c.Logger, timeout: c.Timeout,
+		cl: cl, url: at, log: c.Logger, timeout: c.Timeout,
 		texts: map[event.ID]string{}, unknown: map[event.ID]time.Time{}, ids: map[registered]event.ID{},
 	}, nil
-}
-
-// redacted is text for an error, without the password it may hold.
-func redacted(u *url.URL, text string) string {
-	if u == nil { // it cannot be told where a password would be
-		if _, host, found := strings.Cut(text, "@"); found {
-			return "…@" + host
-		}
-		return text
-	}
-	return u.Redacted()
 }
 
 // bounded cuts answers that are too long, and refuses what is no JSON.
@@ -288,12 +249,15 @@ func (c *Client) explain(doing string, err error) error {
 		if errors.Is(err, ErrRefused) {
 			return fmt.Errorf("%s at %s: %w", doing, c.url, err)
 		}
+		if access.Distrusted(err) {
+			return fmt.Errorf("%w: %s at %s: %w", ErrRefused, doing, c.url, access.Explain(err, "--registry"))
+		}
 		return fmt.Errorf("%w: %s at %s: %w", ErrAway, doing, c.url, err)
 	case r.StatusCode == http.StatusConflict:
 		return fmt.Errorf("%w: %s at %s: the schema does not go with an earlier version of it: %.300s; keep fields and give new ones a default, or use another --prefix",
 			ErrRefused, doing, c.url, r.Message)
 	case r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("%w: %s at %s: %d: set --registry-user and its password", ErrRefused, doing, c.url, r.StatusCode)
+		return fmt.Errorf("%w: %s at %s: %d: set --registry-user and its password, or a token", ErrRefused, doing, c.url, r.StatusCode)
 	case r.StatusCode >= 300 && r.StatusCode < 400:
 		return fmt.Errorf("%w: %s at %s: it redirects, which is not followed: name the final address with --registry", ErrRefused, doing, c.url)
 	case r.StatusCode == http.StatusNotFound && r.ErrorCode == 0:

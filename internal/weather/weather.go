@@ -18,11 +18,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"ell/internal/access"
 	"ell/internal/event"
 )
 
@@ -40,9 +40,9 @@ const (
 
 // Config says where a Device reports.
 type Config struct {
-	URL   string // of the REST Proxy
+	Proxy access.HTTP // the REST Proxy
 	Topic string
-	// Client sends requests. Default: one with a timeout, without redirects.
+	// Client sends requests instead of Proxy's own; tests use it.
 	Client *http.Client
 	// Spool bounds the readings kept while the proxy is away; the oldest give
 	// way. Default 1024.
@@ -76,9 +76,9 @@ type Device struct {
 
 // New checks cfg. It contacts nobody.
 func New(cfg Config) (*Device, error) {
-	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("weather device: %q is not the URL of a REST Proxy, such as http://127.0.0.1:8082", cfg.URL)
+	client, err := cfg.Proxy.Client(requestTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("weather device: the REST Proxy: %w", err)
 	}
 	if cfg.Topic == "" {
 		return nil, errors.New("weather device: no topic")
@@ -87,15 +87,12 @@ func New(cfg Config) (*Device, error) {
 		cfg.Spool = defaultSpool
 	}
 	if cfg.Client == nil {
-		cfg.Client = &http.Client{
-			Timeout:       requestTimeout,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
+		cfg.Client = client
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Device{cfg: cfg, target: u.JoinPath("topics", cfg.Topic).String(), news: make(chan struct{}, 1)}
+	d := &Device{cfg: cfg, target: cfg.Proxy.Join("topics", cfg.Topic), news: make(chan struct{}, 1)}
 	for i, name := range []string{"weather_key", "weather_value"} {
 		s, ok := event.SchemaByName(name)
 		if !ok {
@@ -247,7 +244,7 @@ func (d *Device) send(ctx context.Context, batch []event.Weather) (settled int, 
 	post.Header.Set("Accept", accept)
 	resp, err := d.cfg.Client.Do(post)
 	if err != nil {
-		return 0, err
+		return 0, access.Explain(err, "--rest-proxy")
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -259,6 +256,8 @@ func (d *Device) send(ctx context.Context, batch []event.Weather) (settled int, 
 	case atFault(resp.StatusCode):
 		d.refuse(batch[0], fmt.Sprintf("%.200s", text))
 		return 1, nil
+	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+		return 0, fmt.Errorf("%s answers %s: set --rest-proxy-user and its password, or a token", d.target, resp.Status)
 	case resp.StatusCode != http.StatusOK:
 		return 0, fmt.Errorf("%s answers %s: %.200q", d.target, resp.Status, text)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ell/internal/access"
 	"ell/internal/event"
 	"ell/internal/weather"
 )
@@ -250,7 +251,7 @@ func TestAFullSpoolGivesUpTheOldestAndCounts(t *testing.T) {
 
 func device(t *testing.T, c weather.Config) *weather.Device {
 	t.Helper()
-	c.URL, c.Topic = "http://127.0.0.1:8082", "weather"
+	c.Proxy.URL, c.Topic = "http://127.0.0.1:8082", "weather"
 	d, err := weather.New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -272,7 +273,7 @@ func run(t *testing.T, d *weather.Device) (stop func()) {
 
 func TestAProxyThatCannotBeIsRefusedAtOnce(t *testing.T) {
 	for _, u := range []string{"", "127.0.0.1:8082", "ftp://x", "http://"} {
-		if _, err := weather.New(weather.Config{URL: u, Topic: "t"}); err == nil {
+		if _, err := weather.New(weather.Config{Proxy: access.HTTP{URL: u}, Topic: "t"}); err == nil {
 			t.Errorf("%q was taken", u)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"ell/internal/access"
 	"ell/internal/cta"
 	"ell/internal/event"
 	"ell/internal/kafka"
@@ -55,7 +56,7 @@ func verify(t *testing.T, at ports, names event.Names) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	reg, err := registry.New(registry.Config{URL: "http://" + at.registry})
+	reg, err := registry.New(registry.Config{Access: access.HTTP{URL: "http://" + at.registry}})
 	if err != nil {
 		t.Fatal(err)
 	}
