@@ -113,12 +113,13 @@ func predictions(t *testing.T, incidents string) {
 	var log cityLog
 	tasks := newLineTasks(t)
 	type promise struct {
-		site     string
-		due      int64
-		terminal bool
+		site string
+		due  int64
+		from cta.Call // where it was
+		trip bool     // that is where its trip begins
 	}
 	promises := make(map[string]promise)
-	var errs, ends []float64
+	var errs, ends, starts []float64
 	words := make(map[string]int)
 	missed := 0
 	const step = 10_000
@@ -133,10 +134,14 @@ func predictions(t *testing.T, incidents string) {
 				switch {
 				case p.site == here:
 					delete(promises, a.TrainID)
-					if warm && p.terminal {
-						ends = append(ends, math.Abs(float64(a.Timestamp-p.due))/1000)
-					} else if warm {
-						errs = append(errs, math.Abs(float64(a.Timestamp-p.due))/1000)
+					off := math.Abs(float64(a.Timestamp-p.due)) / 1000
+					switch {
+					case p.trip:
+						starts = append(starts, off)
+					case warm && p.from.Turn:
+						ends = append(ends, off)
+					case warm:
+						errs = append(errs, off)
 					}
 				case warm && a.PrevStationID != a.StationID:
 					missed++
@@ -150,7 +155,8 @@ func predictions(t *testing.T, incidents string) {
 				}
 				p := cta.Chicago().Pattern(tr.Pattern)
 				c := p.Calls[tr.NextCall]
-				promises[tr.TrainID] = promise{fmt.Sprintf("%d%s", c.Station, c.Direction), tr.DueAt, p.Calls[tr.Call].Turn}
+				before := p.Calls[(int(tr.Call)+len(p.Calls)-1)%len(p.Calls)]
+				promises[tr.TrainID] = promise{fmt.Sprintf("%d%s", c.Station, c.Direction), tr.DueAt, p.Calls[tr.Call], before.Turn}
 			})
 		}
 		tasks.tick(now)
@@ -163,15 +169,20 @@ func predictions(t *testing.T, incidents string) {
 	}
 	slices.Sort(errs)
 	slices.Sort(ends)
+	slices.Sort(starts)
 	at := func(v []float64, q float64) float64 { return v[int(q*float64(len(v)-1))] }
-	t.Logf("on the way: n=%d p50=%.1fs p90=%.1fs p99=%.1fs; turning back: n=%d p50=%.1fs p90=%.1fs; missed %d",
-		len(errs), at(errs, .5), at(errs, .9), at(errs, .99), len(ends), at(ends, .5), at(ends, .9), missed)
+	t.Logf("on the way: n=%d p50=%.1fs p90=%.1fs p99=%.1fs; turning back: n=%d p50=%.1fs p90=%.1fs; first leg: n=%d p50=%.1fs p99=%.1fs; missed %d",
+		len(errs), at(errs, .5), at(errs, .9), at(errs, .99), len(ends), at(ends, .5), at(ends, .9), len(starts), at(starts, .5), at(starts, .99), missed)
 	t.Log(words)
 	if len(errs) < 2000 || at(errs, .5) > 8 || at(errs, .9) > 25 {
 		t.Errorf("predictions on the way are off: p50 %.1f s, p90 %.1f s of %d", at(errs, .5), at(errs, .9), len(errs))
 	}
 	if len(ends) < 50 || at(ends, .5) > 30 {
 		t.Errorf("predictions for trains that turn back are off: p50 %.1f s of %d", at(ends, .5), len(ends))
+	}
+	// Also those that came too late for their trip, and from the first trip on.
+	if len(starts) < 250 || at(starts, .5) > 5 || at(starts, .99) > 25 {
+		t.Errorf("predictions for the first leg of a trip are off: p50 %.1f s, p99 %.1f s of %d", at(starts, .5), at(starts, .99), len(starts))
 	}
 	if missed > 0 {
 		t.Errorf("%d trains came elsewhere than predicted", missed)

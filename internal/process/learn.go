@@ -165,8 +165,8 @@ func (l *Lines) learnLeg(line int16, from, to *fix) {
 	}
 	if c.start {
 		// What counts from where a trip begins is the way after the departure.
-		if at := l.m.departures(int(line), from.site, from.at+boardLeast, 1); len(at) > 0 && at[0] <= from.at+boardMost {
-			ms -= at[0] - from.at - standardDwell
+		if at, _, ok := l.leaves(line, from.site, from.at); ok {
+			ms -= at - from.at - standardDwell
 		}
 		if ms <= 0 {
 			return
@@ -247,9 +247,9 @@ func (l *Lines) predict(st *lineState, k trainKey, f *fix, late int64) told {
 		l.predictTurn(st, k, f, &t)
 	case c.start:
 		// It leaves by the timetable, if it is there in time to do so.
-		if at := l.m.departures(int(k.line), f.site, f.at+boardLeast, 1); len(at) > 0 && at[0] <= f.at+boardMost {
-			t.due += at[0] - t.depart
-			t.depart = at[0]
+		if at, _, ok := l.leaves(k.line, f.site, f.at); ok {
+			t.due += at - t.depart
+			t.depart = at
 		}
 	}
 	// Overdue: it is later already, by whole minutes.

@@ -19,7 +19,9 @@ const (
 	boardMost  = 5 * 60_000  // nor later, by the timetable, ms
 	turnLeast  = 60_000      // from the end of a trip to drawing up for the next, ms
 	turnMost   = 40 * 60_000 // and no longer than this, ms
-	leadPrior  = 60_000      // first guess at how long before it leaves a train draws up, ms
+	leadPrior  = 90_000      // first guess at how long before it leaves a train draws up, ms
+	leadSlack  = 20_000      // a train that draws up this much sooner is there for an earlier trip, ms
+	lateMost   = 3 * 60_000  // whose departure was no longer ago than this, ms
 )
 
 // departures are the next n departures of the timetable from a site, at or
@@ -48,13 +50,32 @@ func (m *Map) departures(li int, site int16, after int64, n int) []int64 {
 // from a site to itself.
 func leadKey(line, site int16) legKey { return legKey{line, site, site} }
 
-// learnLead takes a train into account that drew up for a trip.
-func (l *Lines) learnLead(line int16, f *fix) {
-	at := l.m.departures(int(line), f.site, f.at, 1)
-	if len(at) == 0 || at[0]-f.at > boardMost {
-		return
+// leaves is when a train leaves that drew up at a site, which trips begin at:
+// by the next departure of the timetable, or, when trains draw up later for
+// that one, by the one before it that it missed, as soon as it can. late says
+// so; ok is false when the timetable has neither.
+func (l *Lines) leaves(line, site int16, at int64) (depart int64, late, ok bool) {
+	near := l.m.departures(int(line), site, at-lateMost, 16)
+	i := sort.Search(len(near), func(i int) bool { return near[i] >= at+boardLeast })
+	ok = i < len(near) && near[i] <= at+boardMost
+	lead, slack := int64(leadPrior), int64(leadPrior)
+	if g := l.legs.Peek(leadKey(line, site)); g != nil && g.n > 0 {
+		lead, slack = int64(g.mean), leadSlack+int64(3*g.dev)
 	}
-	l.legs.Edit(leadKey(line, f.site)).learn(float64(at[0]-f.at), leadPrior, f.at)
+	if i > 0 && (!ok || near[i]-at > lead+slack) {
+		return at + standardDwell, true, true
+	}
+	if !ok {
+		return 0, false, false
+	}
+	return near[i], false, true
+}
+
+// learnLead takes a train into account that drew up for a trip in time.
+func (l *Lines) learnLead(line int16, f *fix) {
+	if at, late, ok := l.leaves(line, f.site, f.at); ok && !late {
+		l.legs.Edit(leadKey(line, f.site)).learn(float64(at-f.at), leadPrior, f.at)
+	}
 }
 
 // predictTurn says when a train that ended its trip will draw up for the next.
