@@ -9,6 +9,7 @@ import (
 	"ell/internal/cta"
 	"ell/internal/embedded"
 	"ell/internal/event"
+	"ell/test/system"
 )
 
 // keepAll stops retention, so that the whole log can be compared.
@@ -24,29 +25,29 @@ func rounds(most int) int {
 func TestKill9OfTheWholeAtRandomMomentsLosesNothingAndRepeatsNothing(t *testing.T) {
 	for _, layout := range []event.Layout{event.PerStation, event.Shared} {
 		t.Run(string(layout), func(t *testing.T) {
-			at, data := freePorts(t), t.TempDir()
-			args := append(append([]string{"--data", data, "--speed", "120", "--incidents", "heavy", "--topics", string(layout)}, at.args()...), keepAll...)
+			at, data := system.FreePorts(t), t.TempDir()
+			args := append(append([]string{"--data", data, "--speed", "120", "--incidents", "heavy", "--topics", string(layout)}, at.Args()...), keepAll...)
 			seed := uint64(time.Now().UnixNano())
 			rng := rand.New(rand.NewPCG(seed, 1))
 			n := rounds(10)
 			for range n {
 				p := start(t, args...)
 				time.Sleep(time.Duration(rng.IntN(1500)) * time.Millisecond) // the moment of the kill, from before the first listener to full work
-				p.kill()
+				p.Kill()
 			}
 			p := start(t, args...)
-			ready(t, p, at)
-			clock(t, at, `{"paused":true}`)
-			compared := verify(t, at, event.Names{Prefix: event.DefaultPrefix, Layout: layout})
-			p.stop()
+			system.Ready(t, p, at)
+			system.Clock(t, at, `{"paused":true}`)
+			compared := verify(t, at, layout)
+			p.Stop()
 			t.Logf("killed %d times (seed %d); %d records on the log are the undisturbed city's, and all totals follow", n, seed, compared)
 		})
 	}
 }
 
 func TestKill9OfSingleRolesLosesNothingAndRepeatsNothing(t *testing.T) {
-	at, data := freePorts(t), t.TempDir()
-	stack, err := embedded.Open(context.Background(), embedded.Options{DataDir: t.TempDir(), KafkaAddr: at.kafka, RegistryAddr: at.registry, Network: cta.Chicago()})
+	at, data := system.FreePorts(t), t.TempDir()
+	stack, err := embedded.Open(context.Background(), embedded.Options{DataDir: t.TempDir(), KafkaAddr: at.Kafka, RegistryAddr: at.Registry, Network: cta.Chicago()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,14 +57,14 @@ func TestKill9OfSingleRolesLosesNothingAndRepeatsNothing(t *testing.T) {
 		}
 	})
 	args := func(role string, more ...string) []string {
-		a := append([]string{role, "--brokers", at.kafka, "--registry", "http://" + at.registry, "--data", data, "--http-addr", at.http, "--gateway-addr", at.gateway, "--speed", "120"}, keepAll...)
+		a := append([]string{role, "--brokers", at.Kafka, "--registry", "http://" + at.Registry, "--data", data, "--http-addr", at.HTTP, "--gateway-addr", at.Gateway, "--speed", "120"}, keepAll...)
 		return append(a, more...)
 	}
 	roles := [][]string{
 		args("gateway"), args("stations"), args("simulate"), args("serve", "--control", "on"),
 		args("process", "--instance", "one"), args("process", "--instance", "two"),
 	}
-	running := make([]*proc, len(roles))
+	running := make([]*system.Proc, len(roles))
 	for i, r := range roles {
 		running[i] = start(t, r...)
 	}
@@ -74,27 +75,20 @@ func TestKill9OfSingleRolesLosesNothingAndRepeatsNothing(t *testing.T) {
 	for range n {
 		time.Sleep(time.Duration(200+rng.IntN(800)) * time.Millisecond)
 		i := rng.IntN(len(roles))
-		running[i].kill()
+		running[i].Kill()
 		killed[roles[i][0]]++
 		running[i] = start(t, roles[i]...)
 	}
-	ready(t, running[3], at)
-	clock(t, at, `{"paused":true}`)
-	compared := verify(t, at, event.Names{Prefix: event.DefaultPrefix, Layout: event.PerStation})
+	system.Ready(t, running[3], at)
+	system.Clock(t, at, `{"paused":true}`)
+	compared := verify(t, at, event.PerStation)
 	for _, p := range running {
-		p.stop()
+		p.Stop()
 	}
 	t.Logf("killed %v (seed %d); %d records on the log are the undisturbed city's, and all totals follow", killed, seed, compared)
 	if t.Failed() {
 		for i, p := range running {
-			t.Logf("%v:\n%s", roles[i][0], tail(p.out.String()))
+			t.Logf("%v:\n%s", roles[i][0], p.Output())
 		}
 	}
-}
-
-func tail(s string) string {
-	if len(s) > 3000 {
-		return "…" + s[len(s)-3000:]
-	}
-	return s
 }

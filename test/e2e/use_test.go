@@ -17,12 +17,13 @@ import (
 	_ "modernc.org/sqlite" // the station database, opened as a user would
 
 	"ell/internal/event"
+	"ell/test/system"
 )
 
 func TestARowAddedToTheStationTablesReachesThePageAndADeletedOneLeavesIt(t *testing.T) {
-	at, data := freePorts(t), t.TempDir()
-	p := start(t, append([]string{"--data", data, "--speed", "10"}, at.args()...)...)
-	ready(t, p, at)
+	at, data := system.FreePorts(t), t.TempDir()
+	p := start(t, append([]string{"--data", data, "--speed", "10"}, at.Args()...)...)
+	system.Ready(t, p, at)
 	db, err := sql.Open("sqlite", filepath.Join(data, "stations.db")+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ func TestARowAddedToTheStationTablesReachesThePageAndADeletedOneLeavesIt(t *test
 	}
 	begun := time.Now()
 	page := func() string {
-		resp, err := http.Get("http://" + at.http + "/line/red")
+		resp, err := http.Get("http://" + at.HTTP + "/line/red")
 		if err != nil {
 			return err.Error()
 		}
@@ -48,7 +49,7 @@ func TestARowAddedToTheStationTablesReachesThePageAndADeletedOneLeavesIt(t *test
 		bufio.NewReader(resp.Body).WriteTo(&b)
 		return b.String()
 	}
-	within(t, 10*time.Second, func() error {
+	system.Within(t, 10*time.Second, func() error {
 		if !strings.Contains(page(), "99th") {
 			return fmt.Errorf("the new station is not on the page")
 		}
@@ -64,22 +65,22 @@ func TestARowAddedToTheStationTablesReachesThePageAndADeletedOneLeavesIt(t *test
 	if _, err := db.ExecContext(t.Context(), `DELETE FROM stations WHERE station_id = 49990`); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, func() error {
+	system.Within(t, 10*time.Second, func() error {
 		if strings.Contains(page(), "99th") {
 			return fmt.Errorf("the deleted station is still on the page")
 		}
 		return nil
 	})
-	p.stop()
+	p.Stop()
 }
 
 func TestStoppingAndStartingGoesOnWhereItStopped(t *testing.T) {
-	at, data := freePorts(t), t.TempDir()
-	args := append(append([]string{"--data", data, "--speed", "60", "--seed", "7"}, at.args()...), keepAll...)
+	at, data := system.FreePorts(t), t.TempDir()
+	args := append(append([]string{"--data", data, "--speed", "60", "--seed", "7"}, at.Args()...), keepAll...)
 	var last int64
 	for range 3 {
 		p := start(t, args...)
-		ready(t, p, at)
+		system.Ready(t, p, at)
 		time.Sleep(time.Second)
 		var sys struct {
 			System struct {
@@ -89,51 +90,51 @@ func TestStoppingAndStartingGoesOnWhereItStopped(t *testing.T) {
 				}
 			}
 		}
-		if err := get("http://"+at.http+"/api/v1/system", &sys); err != nil {
+		if err := system.Get("http://"+at.HTTP+"/api/v1/system", &sys); err != nil {
 			t.Fatal(err)
 		}
 		if now := sys.System.City.Time; now <= last || last > 0 && now > last+120_000 || sys.System.City.Seed != 7 {
 			t.Errorf("the city of seed %d went from %d to %d", sys.System.City.Seed, last, now)
 		}
 		last = sys.System.City.Time
-		p.stop()
+		p.Stop()
 	}
 	p := start(t, args...)
-	ready(t, p, at)
-	clock(t, at, `{"paused":true}`)
-	verify(t, at, event.Names{Prefix: event.DefaultPrefix, Layout: event.PerStation})
-	p.stop()
+	system.Ready(t, p, at)
+	system.Clock(t, at, `{"paused":true}`)
+	verify(t, at, event.PerStation)
+	p.Stop()
 }
 
 func TestSpeedAndPauseAreObeyedAndOutlastARestart(t *testing.T) {
-	at, data := freePorts(t), t.TempDir()
-	args := append([]string{"--data", data}, at.args()...)
+	at, data := system.FreePorts(t), t.TempDir()
+	args := append([]string{"--data", data}, at.Args()...)
 	p := start(t, args...)
-	ready(t, p, at)
-	clock(t, at, `{"speed":120,"paused":true}`)
+	system.Ready(t, p, at)
+	system.Clock(t, at, `{"speed":120,"paused":true}`)
 	state := func() (c struct {
 		Speed  float64
 		Paused bool
 	}) {
-		if err := get("http://"+at.http+"/api/v1/clock", &c); err != nil {
+		if err := system.Get("http://"+at.HTTP+"/api/v1/clock", &c); err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	within(t, 5*time.Second, func() error {
+	system.Within(t, 5*time.Second, func() error {
 		if c := state(); c.Speed != 120 || !c.Paused {
 			return fmt.Errorf("the clock says %+v", c)
 		}
 		return nil
 	})
-	p.kill()
+	p.Kill()
 	p = start(t, args...)
-	ready(t, p, at)
+	system.Ready(t, p, at)
 	if c := state(); c.Speed != 120 || !c.Paused {
 		t.Errorf("after a restart the clock says %+v", c)
 	}
 	for body, want := range map[string]int{`{"speed":0}`: 400, `{"speed":"fast"}`: 400, `{"sped":1}`: 400, `[]`: 400, `{"speed":1`: 400} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+at.http+"/api/v1/clock", strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+at.HTTP+"/api/v1/clock", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +148,7 @@ func TestSpeedAndPauseAreObeyedAndOutlastARestart(t *testing.T) {
 			t.Errorf("%s is answered %s", body, resp.Status)
 		}
 	}
-	p.stop()
+	p.Stop()
 }
 
 func TestWhatStandsInTheWayIsNamedWithTheMend(t *testing.T) {
@@ -160,14 +161,14 @@ func TestWhatStandsInTheWayIsNamedWithTheMend(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	locked, at := t.TempDir(), freePorts(t)
-	holder := start(t, append([]string{"--data", locked}, at.args()...)...)
-	ready(t, holder, at)
+	locked, at := t.TempDir(), system.FreePorts(t)
+	holder := start(t, append([]string{"--data", locked}, at.Args()...)...)
+	system.Ready(t, holder, at)
 	newer := t.TempDir()
-	first := freePorts(t)
-	p := start(t, append([]string{"--data", newer}, first.args()...)...)
-	ready(t, p, first)
-	p.stop()
+	first := system.FreePorts(t)
+	p := start(t, append([]string{"--data", newer}, first.Args()...)...)
+	system.Ready(t, p, first)
+	p.Stop()
 	state := filepath.Join(newer, "ell.json")
 	text, err := os.ReadFile(state)
 	if err != nil {
@@ -197,17 +198,17 @@ func TestWhatStandsInTheWayIsNamedWithTheMend(t *testing.T) {
 		"a busy port of the REST Proxy": {t.TempDir(), "--gateway-addr", []string{"--gateway-addr", busy.Addr().String()}},
 		"a busy port of the website":    {t.TempDir(), "--http-addr", []string{"--http-addr", busy.Addr().String()}},
 		"a data folder that is a file":  {file, "", []string{file, "--data"}},
-		"a data folder that is in use":  {locked, "", []string{locked, fmt.Sprint(holder.cmd.Process.Pid)}},
+		"a data folder that is in use":  {locked, "", []string{locked, fmt.Sprint(holder.PID())}},
 		"a data folder of a newer ell":  {newer, "", []string{newer, "newer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := append([]string{"--data", c.data}, freePorts(t).args()...)
+			args := append([]string{"--data", c.data}, system.FreePorts(t).Args()...)
 			if c.flag != "" {
 				args = append(args, c.flag, busy.Addr().String())
 			}
 			p := start(t, args...)
 			select {
-			case err := <-p.done:
+			case err := <-p.Done():
 				if err == nil {
 					t.Error("it ended well")
 				}
@@ -215,46 +216,46 @@ func TestWhatStandsInTheWayIsNamedWithTheMend(t *testing.T) {
 				t.Fatal("it runs")
 			}
 			for _, w := range c.want {
-				if !strings.Contains(p.out.String(), w) {
-					t.Errorf("no word of %q in\n%s", w, p.out)
+				if !strings.Contains(p.Output(), w) {
+					t.Errorf("no word of %q in\n%s", w, p.Output())
 				}
 			}
-			if n := strings.Count(p.out.String(), "\n"); n > 4 {
-				t.Errorf("%d lines to say one thing:\n%s", n, p.out)
+			if n := strings.Count(p.Output(), "\n"); n > 4 {
+				t.Errorf("%d lines to say one thing:\n%s", n, p.Output())
 			}
 		})
 	}
-	holder.stop()
+	holder.Stop()
 }
 
 func TestCheckSaysWhatIsWrongAndWhatIsWell(t *testing.T) {
-	at := freePorts(t)
-	p := start(t, append([]string{"check"}, at.args()...)...)
-	if err := <-p.done; err == nil {
+	at := system.FreePorts(t)
+	p := start(t, append([]string{"check"}, at.Args()...)...)
+	if err := <-p.Done(); err == nil {
 		t.Error("nothing runs, and check is content")
 	}
-	for _, want := range []string{"FAIL  Kafka", at.kafka, "FAIL  schema registry", "FAIL  REST Proxy", "FAIL  website", "ell serve"} {
-		if !strings.Contains(p.out.String(), want) {
-			t.Errorf("no word of %q in\n%s", want, p.out)
+	for _, want := range []string{"FAIL  Kafka", at.Kafka, "FAIL  schema registry", "FAIL  REST Proxy", "FAIL  website", "ell serve"} {
+		if !strings.Contains(p.Output(), want) {
+			t.Errorf("no word of %q in\n%s", want, p.Output())
 		}
 	}
-	city := start(t, append([]string{"--data", t.TempDir()}, at.args()...)...)
-	ready(t, city, at)
-	p = start(t, append([]string{"check"}, at.args()...)...)
-	if err := <-p.done; err != nil || strings.Contains(p.out.String(), "FAIL") {
-		t.Errorf("%v:\n%s", err, p.out)
+	city := start(t, append([]string{"--data", t.TempDir()}, at.Args()...)...)
+	system.Ready(t, city, at)
+	p = start(t, append([]string{"check"}, at.Args()...)...)
+	if err := <-p.Done(); err != nil || strings.Contains(p.Output(), "FAIL") {
+		t.Errorf("%v:\n%s", err, p.Output())
 	}
-	city.stop()
+	city.Stop()
 }
 
 func TestAViewerSeesTrainsMoveOnTheStream(t *testing.T) {
-	at := freePorts(t)
+	at := system.FreePorts(t)
 	begun := time.Now()
-	p := start(t, append([]string{"--data", t.TempDir(), "--speed", "30"}, at.args()...)...)
-	ready(t, p, at)
+	p := start(t, append([]string{"--data", t.TempDir(), "--speed", "30"}, at.Args()...)...)
+	system.Ready(t, p, at)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.http+"/api/v1/stream", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.HTTP+"/api/v1/stream", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,5 +292,5 @@ func TestAViewerSeesTrainsMoveOnTheStream(t *testing.T) {
 			places[id] = place
 		}
 	}
-	p.stop()
+	p.Stop()
 }

@@ -1,4 +1,4 @@
-package e2e
+package system
 
 import (
 	"bytes"
@@ -49,14 +49,14 @@ func (c *city) Turnstile(e *event.Turnstile) {
 	c.add(c.names.Turnstiles(e.StationID, c.slugs[e.StationID]), e.StationID, c.enc.AppendTurnstileKey(nil, e.StationID, e.Timestamp), c.enc.AppendTurnstile(nil, e))
 }
 
-// verify waits until the system that is paused has nothing left to do, and
+// Verify waits until the system that is paused has nothing left to do, and
 // then holds the log against the undisturbed city, and every total against the
 // log. It returns how many records it compared.
-func verify(t *testing.T, at ports, names event.Names) int {
+func Verify(t *testing.T, cfg kafka.Config, registryURL string, names event.Names) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	reg, err := registry.New(registry.Config{Access: access.HTTP{URL: "http://" + at.registry}})
+	reg, err := registry.New(registry.Config{Access: access.HTTP{URL: registryURL}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,13 +68,12 @@ func verify(t *testing.T, at ports, names event.Names) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := kafka.Config{Brokers: []string{at.kafka}}
 	dec := event.NewDecoder(reg)
 
 	// A command that was taken has yet to reach the city: only a checkpoint that
 	// says it is paused is the end of the log.
 	var clock event.Clock
-	within(t, 20*time.Second, func() error {
+	Within(t, 20*time.Second, func() error {
 		table, err := kafka.ReadTable(ctx, cfg, names.Clock(), 0)
 		if err != nil {
 			return err
@@ -101,7 +100,7 @@ func verify(t *testing.T, at ports, names event.Names) int {
 	undisturbed.Advance(clock.CityTime, want)
 
 	got := map[string][][2][]byte{}
-	n := read(ctx, t, cfg, names.ArrivalsPattern()+"|"+names.TurnstilesPattern(), func(r *event.Record) {
+	n := Read(ctx, t, cfg, names.ArrivalsPattern()+"|"+names.TurnstilesPattern(), func(r *event.Record) {
 		p := place(r.Topic, r.Partition)
 		got[p] = append(got[p], [2][]byte{bytes.Clone(r.Key), bytes.Clone(r.Value)})
 	})
@@ -124,9 +123,9 @@ func verify(t *testing.T, at ports, names event.Names) int {
 	}
 
 	// Totals: processing may have a little left to do.
-	within(t, 90*time.Second, func() error {
+	Within(t, 90*time.Second, func() error {
 		totals := map[int32]int64{}
-		read(ctx, t, cfg, "^"+names.Summary()+"$", func(r *event.Record) {
+		Read(ctx, t, cfg, "^"+names.Summary()+"$", func(r *event.Record) {
 			var s event.Summary
 			if err := json.Unmarshal(r.Value, &s); err != nil || strconv.Itoa(int(s.StationID)) != string(r.Key) {
 				t.Fatalf("row %s of %s: %v", r.Value, r.Key, err)
@@ -149,9 +148,9 @@ func verify(t *testing.T, at ports, names event.Names) int {
 	for _, c := range want.entries {
 		all += c
 	}
-	within(t, 90*time.Second, func() error {
+	Within(t, 90*time.Second, func() error {
 		windows, sum := map[string]int64{}, int64(0)
-		read(ctx, t, cfg, "^"+names.Windows()+"$", func(r *event.Record) {
+		Read(ctx, t, cfg, "^"+names.Windows()+"$", func(r *event.Record) {
 			var w event.Window
 			if r.Value == nil {
 				return
@@ -165,7 +164,7 @@ func verify(t *testing.T, at ports, names event.Names) int {
 			sum += c
 		}
 		byLine := int64(0)
-		read(ctx, t, cfg, "^"+names.ByLine()+"$", func(r *event.Record) {
+		Read(ctx, t, cfg, "^"+names.ByLine()+"$", func(r *event.Record) {
 			var a event.Arrival
 			if len(r.Headers) > 0 && dec.Arrival(r, &a) == nil {
 				byLine++
@@ -179,15 +178,15 @@ func verify(t *testing.T, at ports, names event.Names) int {
 		}
 		return nil
 	})
-	letters := read(ctx, t, cfg, "^"+names.DeadLetter()+"$", func(*event.Record) {})
+	letters := Read(ctx, t, cfg, "^"+names.DeadLetter()+"$", func(*event.Record) {})
 	if letters != 0 {
 		t.Errorf("%d dead letters", letters)
 	}
 	return n
 }
 
-// read hands every committed record of the topics to f and returns their number.
-func read(ctx context.Context, t *testing.T, cfg kafka.Config, pattern string, f func(*event.Record)) int {
+// Read hands every committed record of the topics to f and returns their number.
+func Read(ctx context.Context, t *testing.T, cfg kafka.Config, pattern string, f func(*event.Record)) int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
