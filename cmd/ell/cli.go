@@ -86,6 +86,7 @@ type cli struct {
 	Process  struct{} `cmd:"" help:"Run the stream processor, exactly once."`
 	Serve    struct{} `cmd:"" help:"Run the board, the API and the website."`
 	Check    struct{} `cmd:"" help:"Contact every part and say what is wrong and how to mend it."`
+	Health   struct{} `cmd:"" help:"Ask the role that runs here with the same settings whether it lives; containers are checked by it."`
 	Cfg      struct{} `cmd:"" name:"config" help:"Print the effective settings and where each came from."`
 }
 
@@ -141,6 +142,8 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		err = app.Serve(ctx, opts)
 	case "check":
 		err = app.Check(ctx, opts)
+	case "health":
+		err = app.Health(ctx, opts)
 	default:
 		err = app.Up(ctx, opts)
 	}

@@ -7,10 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ell/internal/event"
-	"ell/internal/exactly"
 	"ell/internal/web"
 )
 
@@ -107,55 +104,6 @@ func (r *rates) of(name string, count int64) float64 {
 		r.last[name] = l
 	}
 	return l.rate
-}
-
-// meter registers the metrics of the parts. Labels have few values: stages by
-// name, never topics or stations.
-func (p *platform) meter(s *site, beside parts) error {
-	gauge := func(name, help string, labels prometheus.Labels, f func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, f)
-	}
-	counter := func(name, help string, labels prometheus.Labels, f func() float64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, f)
-	}
-	var all []prometheus.Collector
-	if s != nil {
-		all = append(all,
-			gauge("ell_board_lag_records", "Records of the board's topics not folded yet.", nil, func() float64 { n, _ := s.follower.Lag(); return float64(n) }),
-			gauge("ell_board_lag_seconds", "Age of the newest record folded while the board lags.", nil, func() float64 { _, d := s.follower.Lag(); return d.Seconds() }))
-	}
-	if c := beside.city; c != nil {
-		all = append(all,
-			counter("ell_city_events_total", "Arrivals and entries put on the log.", nil, func() float64 { return float64(c.sim.Stats().Events) }),
-			counter("ell_city_transactions_total", "Transactions of the city.", nil, func() float64 { return float64(c.sim.Stats().Transactions) }),
-			counter("ell_city_behind_seconds_total", "Wall time by which the city fell behind its speed.", nil, func() float64 { return c.sim.Stats().Behind }),
-			gauge("ell_weather_spooled", "Weather readings that wait for the REST Proxy.", nil, func() float64 { return float64(c.device.Stats().Spooled) }),
-			counter("ell_weather_dropped_total", "Weather readings given up because the spool was full.", nil, func() float64 { return float64(c.device.Stats().Dropped) }))
-	}
-	if beside.processor != nil {
-		for _, r := range beside.processor.stages {
-			l := prometheus.Labels{"stage": r.name}
-			of := func(f func(exactly.Stats) float64) func() float64 { return func() float64 { return f(r.Stats()) } }
-			all = append(all,
-				counter("ell_stage_transactions_committed_total", "Transactions committed.", l, of(func(s exactly.Stats) float64 { return float64(s.Committed) })),
-				counter("ell_stage_transactions_aborted_total", "Transactions aborted.", l, of(func(s exactly.Stats) float64 { return float64(s.Aborted) })),
-				counter("ell_stage_records_in_total", "Input records of committed transactions.", l, of(func(s exactly.Stats) float64 { return float64(s.In) })),
-				counter("ell_stage_records_out_total", "Output and state records of committed transactions.", l, of(func(s exactly.Stats) float64 { return float64(s.Out) })),
-				counter("ell_stage_dead_letters_total", "Records sent to the dead-letter topic.", l, of(func(s exactly.Stats) float64 { return float64(s.DeadLetters) })),
-				counter("ell_stage_restarts_total", "Times the stage started again from committed state.", l, of(func(s exactly.Stats) float64 { return float64(s.Restarts) })),
-				counter("ell_stage_missed_total", "Offsets that retention removed before they were processed.", l, of(func(s exactly.Stats) float64 { return float64(s.Missed) })),
-				gauge("ell_stage_lag_records", "Input records not processed yet.", l, of(func(s exactly.Stats) float64 { return float64(s.Lag) })),
-				gauge("ell_stage_lag_seconds", "Age of the last record processed while the stage lags.", l, of(func(s exactly.Stats) float64 { return s.Behind.Seconds() })),
-				gauge("ell_stage_commit_seconds", "Duration of the last transaction.", l, of(func(s exactly.Stats) float64 { return s.CommitTook.Seconds() })),
-				gauge("ell_stage_hanging_seconds", "How long an unfinished transaction has held back an input.", l, of(func(s exactly.Stats) float64 { return s.HangingFor.Seconds() })))
-		}
-	}
-	for _, c := range all {
-		if err := p.metrics.Register(c); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // sensors names the topics of one kind of sensor, with a star for the station.

@@ -35,7 +35,7 @@ type platform struct {
 func newPlatform(ctx context.Context, o Options, boot uint64) (*platform, error) {
 	p := &platform{
 		Options: o, net: cta.Chicago(), kafka: o.kafkaConfig(), boot: boot,
-		metrics: prometheus.NewRegistry(),
+		metrics: newMetrics(),
 	}
 	if err := errors.Join(o.Names.Validate(), p.kafka.Validate()); err != nil {
 		return nil, err

@@ -47,12 +47,17 @@ func (p *platform) newProcessor() (*processor, error) {
 	if err != nil {
 		return nil, err
 	}
+	took := newTransactionTimes()
+	if err := p.meter(took); err != nil {
+		return nil, err
+	}
 	out := &processor{}
 	for _, s := range p.stages(m) {
 		cfg := exactly.Config{
 			Stage: s, Client: client, DeadLetter: p.Names.DeadLetter(),
 			TransactionalID: p.transactionalID(s.Name), Sole: p.boot > 0,
 			CommitEvery: p.CommitEvery, Logger: p.log("process").With("stage", s.Name),
+			Committed: func(d time.Duration) { took.WithLabelValues(s.Name).Observe(d.Seconds()) },
 		}
 		if p.boot == 0 {
 			cfg.InstanceID = p.Instance
@@ -66,6 +71,9 @@ func (p *platform) newProcessor() (*processor, error) {
 			return nil, fmt.Errorf("stage %s: %w", s.Name, err)
 		}
 		out.stages = append(out.stages, stage{s.Name, r})
+		if err := p.meterStage(stage{s.Name, r}); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,7 @@ func Serve(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s, err := p.newSite(ctx, parts{rates: newRates()})
+	s, err := p.newSite(ctx, parts{rates: newRates()}, nil)
 	if err != nil {
 		return err
 	}
@@ -34,33 +35,40 @@ func Serve(ctx context.Context, o Options) error {
 
 // site is the website and what stands behind it.
 type site struct {
+	board    *board.Board
 	follower *kafka.Follower
 	pump     *hub.Pump
 	hub      *hub.Hub
 	server   *web.Server
 	commands *kgo.Client // nil: no control
+	watch    *logWatch
 }
 
-// newSite makes the website; it tells of the parts that run beside it in this process.
-func (p *platform) newSite(ctx context.Context, beside parts) (_ *site, err error) {
-	s := &site{}
+// newSite makes the website; it tells of the parts that run beside it in this
+// process, and of the disk of the embedded broker where space is given.
+func (p *platform) newSite(ctx context.Context, beside parts, space func() (free, size uint64, ok bool)) (_ *site, err error) {
+	s := &site{watch: p.newLogWatch(space)}
+	latency := newEventLatency()
 	log := p.log("serve")
-	b, err := board.New(board.Options{Network: p.net, Decoder: event.NewDecoder(p.registry), Names: p.Names, Control: p.Control})
+	s.board, err = board.New(board.Options{
+		Network: p.net, Decoder: event.NewDecoder(p.registry), Names: p.Names, Control: p.Control,
+		Shown: func(age int64) { latency.Observe(float64(age) / 1000) },
+	})
 	if err != nil {
 		return nil, err
 	}
 	if s.hub, err = hub.New(hub.Options{MaxViewers: p.MaxViewers, Logger: log}); err != nil {
 		return nil, err
 	}
-	s.pump = hub.NewPump(b, s.hub, log)
+	s.pump = hub.NewPump(s.board, s.hub, log)
 	s.follower, err = kafka.NewFollower(kafka.Follow{
-		Config: p.kafka, Topics: b.Topics(), Batch: s.pump.Batch, CaughtUp: s.pump.Ready, Logger: log,
+		Config: p.kafka, Topics: s.board.Topics(), Batch: s.pump.Batch, CaughtUp: s.pump.Ready, Logger: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	cfg := web.Config{
-		Addr: p.HTTPAddr, Hosts: p.Hosts, Network: p.net, Board: b, Hub: s.hub,
+		Addr: p.HTTPAddr, Hosts: p.Hosts, Network: p.net, Board: s.board, Hub: s.hub,
 		Ready:  func() []string { return p.unready(s, beside) },
 		System: func() any { return beside.system(s) }, Pipeline: func() web.Pipeline { return p.pipeline(s, beside) },
 		Registry: p.metrics, Logger: log,
@@ -80,7 +88,7 @@ func (p *platform) newSite(ctx context.Context, beside parts) (_ *site, err erro
 		}()
 		cfg.Control = func(ctx context.Context, c event.Command) error { return p.command(ctx, s.commands, c) }
 	}
-	if err := p.meter(s, beside); err != nil {
+	if err := errors.Join(p.meterSite(s), p.meter(latency, s.watch)); err != nil {
 		return nil, err
 	}
 	s.server, err = web.New(ctx, cfg)
@@ -104,6 +112,7 @@ func (s *site) run(ctx context.Context) error {
 		defer s.commands.Close()
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.watch.run(ctx) })
 	g.Go(func() error { return s.follower.Run(ctx) })
 	g.Go(func() error { return s.pump.Run(ctx) })
 	g.Go(func() error { return s.hub.Run(ctx) })

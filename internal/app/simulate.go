@@ -55,7 +55,10 @@ func (p *platform) newCity(ctx context.Context) (*city, error) {
 		Speed: p.Speed, SpeedSet: p.SpeedSet,
 		Device: c, WeatherAfter: after, Log: p.log("simulate"),
 	})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return c, p.meterCity(c)
 }
 
 // Offer implements simulate.Device.

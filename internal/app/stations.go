@@ -28,9 +28,13 @@ func Stations(ctx context.Context, o Options) error {
 }
 
 func (p *platform) newSource(db *sql.DB) (*connect.Poller, error) {
-	return connect.NewPoller(connect.PollerConfig{
+	s, err := connect.NewPoller(connect.PollerConfig{
 		DB: db, Tables: connect.StationTables(p.Names.Stations(), p.Names.StationLines()),
 		Kafka: p.kafka, OffsetsTopic: p.Names.ConnectOffsets(), TransactionalID: p.transactionalID("stations-source"),
 		Logger: p.log("stations"),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return s, p.meterSource(s)
 }

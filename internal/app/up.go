@@ -103,7 +103,11 @@ func (p *platform) newWhole(ctx context.Context, stack *embedded.Stack) (*whole,
 	if w.parts.city, err = p.newCity(ctx); err != nil {
 		return nil, err
 	}
-	if w.site, err = p.newSite(ctx, w.parts); err != nil {
+	var space func() (free, size uint64, ok bool)
+	if stack != nil {
+		space = stack.Space
+	}
+	if w.site, err = p.newSite(ctx, w.parts, space); err != nil {
 		return nil, err
 	}
 	w.roles = []role{

@@ -47,6 +47,9 @@ type Options struct {
 	Names   event.Names
 	// Control is told to viewers: whether the clock may be set from the page.
 	Control bool
+	// Shown, if set, is told the age of each arrival that a frame shows for the
+	// first time: the wall time in ms since the sensor's record was appended.
+	Shown func(age int64)
 }
 
 // Board is the state of the city. Its methods are safe for concurrent use;
@@ -56,6 +59,7 @@ type Board struct {
 	dec      Decoder
 	topics   topics
 	control  bool
+	shown    func(age int64)
 	patterns map[string]int // pattern id -> index in Network.Patterns
 	lineRank map[string]int // line id -> index in Network.Lines
 
@@ -85,9 +89,12 @@ func New(o Options) (*Board, error) {
 	if o.Network == nil || o.Decoder == nil {
 		return nil, fmt.Errorf("make board: network and decoder are required")
 	}
+	if o.Shown == nil {
+		o.Shown = func(int64) {}
+	}
 	n := o.Names
 	b := &Board{
-		net: o.Network, dec: o.Decoder, control: o.Control,
+		net: o.Network, dec: o.Decoder, control: o.Control, shown: o.Shown,
 		topics: topics{
 			trains: n.Trains(), lines: n.Lines(), summary: n.Summary(), windows: n.Windows(),
 			stations: n.StationsTable(), weather: n.Weather(), clock: n.Clock(),

@@ -67,7 +67,7 @@ func (b *Board) Frame(now int64) (f Frame, ok bool) {
 		}
 	}
 	var c changes
-	b.takeTrains(&c, &next)
+	b.takeTrains(&c, &next, now)
 	b.takeRows(&c, &next)
 	if s.weatherDirty {
 		next.Weather, c.weather, s.weatherDirty = s.weather, s.weather, false
@@ -135,7 +135,8 @@ func (b *Board) clockDue(old *Snapshot, now int64) bool {
 	return off > 250 || off < -250
 }
 
-func (b *Board) takeTrains(c *changes, next *Snapshot) {
+// takeTrains takes the trains that changed. What the first frame shows is no news.
+func (b *Board) takeTrains(c *changes, next *Snapshot, now int64) {
 	s := &b.state
 	if len(s.touchedTrains) == 0 {
 		return
@@ -146,6 +147,9 @@ func (b *Board) takeTrains(c *changes, next *Snapshot) {
 	for _, id := range ids {
 		t := s.trains[id]
 		if t != nil {
+			if was := next.Train(id); next.Seq > 0 && (was == nil || was.Source != t.Source) {
+				b.shown(now - t.Source.Appended)
+			}
 			c.trains = append(c.trains, t)
 			all = append(all, t)
 			continue

@@ -131,6 +131,10 @@ func (s *Stack) Boot() uint64 { return s.folder.state.Boot }
 // Dir is the data folder.
 func (s *Stack) Dir() string { return s.folder.dir }
 
+// Space returns what is free on the data folder's file system and how large
+// that is, in bytes; ok is false where the system does not say.
+func (s *Stack) Space() (free, size uint64, ok bool) { return space(s.folder.dir) }
+
 // DB is the station database.
 func (s *Stack) DB() *sql.DB { return s.db }
 

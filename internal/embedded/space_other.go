@@ -2,5 +2,5 @@
 
 package embedded
 
-// freeBytes is not known on this system; a failed write is still noticed.
-func freeBytes(string) (n uint64, ok bool) { return 0, false }
+// space is not known on this system; a failed write is still noticed.
+func space(string) (free, size uint64, ok bool) { return 0, 0, false }

@@ -155,7 +155,7 @@ func (b *broker) compact() bool {
 // minFree left, so that the library never meets a full disk in the middle of
 // ending a transaction. Clients repeat, and nothing is lost.
 func (b *broker) watchSpace() {
-	free, ok := freeBytes(b.dir)
+	free, _, ok := space(b.dir)
 	if !ok {
 		return
 	}

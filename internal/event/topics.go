@@ -77,6 +77,12 @@ func (n Names) StationOf(topic string) (station int32, ok bool) {
 	return int32(v), true
 }
 
+// KindOf is the kind of sensor of a per-station topic: arrivals or turnstiles.
+func (n Names) KindOf(topic string) string {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(topic, n.Prefix+"station."), ".")
+	return kind
+}
+
 // Weather is the topic of weather readings.
 func (n Names) Weather() string { return n.Prefix + "weather.v1" }
 

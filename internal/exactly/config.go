@@ -46,6 +46,9 @@ func (c *Config) setDefaults() {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Committed == nil {
+		c.Committed = func(time.Duration) {}
+	}
 	if c.Stage.ChangelogPartition == nil {
 		c.Stage.ChangelogPartition = func(t Task) int32 { return t.Partition }
 	}

@@ -142,6 +142,8 @@ type Config struct {
 	MaxRestarts int
 
 	Logger *slog.Logger // nil: discard
+	// Committed, if set, is told how long each committed transaction took, begin to end.
+	Committed func(took time.Duration)
 
 	watchEvery time.Duration // how often the ends of the input are looked up; 0: 5 s
 }

@@ -287,7 +287,9 @@ func (s *session) commit(begin time.Time) {
 	st.in.Add(int64(s.taken))
 	st.out.Add(int64(s.out.sent - s.letters))
 	st.letters.Add(int64(s.letters))
-	st.commitTook.Store(int64(s.lastEnd.Sub(begin)))
+	took := s.lastEnd.Sub(begin)
+	st.commitTook.Store(int64(took))
+	s.cfg.Committed(took)
 	st.commitAt.Store(s.lastEnd.UnixMilli())
 	if s.letters > 0 {
 		s.runner.logLetters(s.letters, s.letter, s.lastEnd)

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -52,9 +53,10 @@ type Config struct {
 	Protect  access.Listener // TLS and basic authentication; zero: neither
 	Kafka    kafka.Config
 	Registry Registry
-	MaxBody  int64         // bytes of a request; default 1 MiB
-	Timeout  time.Duration // how long Kafka may take to describe a topic, and again to take a request's records; at least 1 s, default 10 s
-	Logger   *slog.Logger  // nil: discard
+	MaxBody  int64                 // bytes of a request; default 1 MiB
+	Timeout  time.Duration         // how long Kafka may take to describe a topic, and again to take a request's records; at least 1 s, default 10 s
+	Logger   *slog.Logger          // nil: discard
+	Metrics  prometheus.Registerer // nil: nobody counts
 }
 
 // Gateway is a REST Proxy.
@@ -65,6 +67,7 @@ type Gateway struct {
 	adm      *kadm.Client
 	working  chan struct{} // a place for each request to produce whose body is there
 	large    chan struct{} // a place for each body of smallBody bytes or more; bounds memory
+	metrics  metrics
 
 	mu     sync.Mutex        // guards codecs
 	codecs map[string]*codec // by the schema's text
@@ -86,6 +89,10 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	if cfg.Registry == nil {
 		return nil, errors.New("REST Proxy: no schema registry")
+	}
+	counts, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, err
 	}
 	cl, err := cfg.Kafka.New(
 		kgo.RequiredAcks(kgo.AllISRAcks()),
@@ -115,7 +122,7 @@ func New(cfg Config) (*Gateway, error) {
 		cl.Close()
 		return nil, errors.Join(fmt.Errorf("REST Proxy: %w", err), l.Close())
 	}
-	return &Gateway{cfg: cfg, listener: protected, cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), large: make(chan struct{}, maxAtOnce), codecs: map[string]*codec{}}, nil
+	return &Gateway{cfg: cfg, listener: protected, cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), large: make(chan struct{}, maxAtOnce), metrics: counts, codecs: map[string]*codec{}}, nil
 }
 
 // choosing takes the partition that a record names, and lets the key decide
@@ -154,7 +161,7 @@ func (g *Gateway) Addr() string { return g.listener.Addr().String() }
 func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, f func(http.ResponseWriter, *http.Request) error) {
-		mux.Handle(pattern, g.answer(f))
+		mux.Handle(pattern, g.metrics.count(pattern, g.answer(f)))
 	}
 	handle("GET /{$}", func(w http.ResponseWriter, _ *http.Request) error { return write(w, struct{}{}) })
 	handle("GET /topics", g.topics)

@@ -206,6 +206,7 @@ func (g *Gateway) send(ctx context.Context, records []*kgo.Record) []offsetDoc {
 	for i, r := range records {
 		err := index[r]
 		if err == nil {
+			g.metrics.records.Inc()
 			out[i] = offsetDoc{Partition: &r.Partition, Offset: &r.Offset}
 			continue
 		}
