@@ -6,12 +6,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${PORT_BASE:=0}"                           # added to every port, for a second stack beside the first
 : "${KAFKA_HEAP:=1g}" "${REGISTRY_HEAP:=256m}" "${CONNECT_HEAP:=512m}"
 : "${KAFKA_CPUS:=}"                           # pin the brokers to these cores (taskset -c), for benchmarks
+: "${PROXIED:=}"                             # addresses of proxies before the brokers' third listeners, for tests of the network
 POSTGRES_DB=cta POSTGRES_USER=cta_admin POSTGRES_PASSWORD=chicago
 KAFKA_VERSION=4.3.1 APICURIO_VERSION=2.6.13.Final DEBEZIUM_VERSION=3.7.0.Final
 
 mkdir -p "$STACK_LIB" "$STACK_DATA"
 STACK_LIB=$(cd "$STACK_LIB" && pwd) STACK_DATA=$(cd "$STACK_DATA" && pwd)
-kafka_port=$((9092 + PORT_BASE)) controller_port=$((9592 + PORT_BASE))
+kafka_port=$((9092 + PORT_BASE)) controller_port=$((9592 + PORT_BASE)) proxied_port=$((9692 + PORT_BASE))
 registry_port=$((8081 + PORT_BASE)) connect_port=$((8083 + PORT_BASE)) postgres_port=$((5432 + PORT_BASE))
 brokers="" voters=""
 for i in $(seq "$BROKERS"); do

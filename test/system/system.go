@@ -226,3 +226,22 @@ func (p *Proc) PID() int { return p.cmd.Process.Pid }
 
 // Done gives the process's result, once, when it has ended.
 func (p *Proc) Done() <-chan error { return p.done }
+
+// Page is the text of a page.
+func Page(url string) (string, error) {
+	resp, err := http.Get(url) //nolint:noctx // on loopback, in a test
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
+}
+
+// Signal sends the process a signal.
+func (p *Proc) Signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Errorf("%v: %v", p.cmd.Args[1:], err)
+	}
+}

@@ -1,0 +1,316 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"ell/internal/event"
+	"ell/internal/kafka"
+	"ell/test/system"
+)
+
+const speed = "60" // some 900 events a second in the morning
+
+// keepAll stops retention, so that the whole log can be compared.
+var keepAll = []string{"--retention", "240h"}
+
+// pipeline is the roles of ell, each a process of its own, on one cluster.
+type pipeline struct {
+	*cluster
+	names event.Names
+	roles []*role
+	http  string // of the first website
+	cl    *kgo.Client
+	adm   *kadm.Client
+}
+
+type role struct {
+	name string
+	args []string
+	proc *system.Proc
+}
+
+// start starts all roles, in the order given, on a cluster that roles reach by
+// the given brokers. Each is a command with further flags; a number behind the
+// command, as in process/2, tells instances apart.
+func (c *cluster) start(layout event.Layout, brokers []string, roles ...string) *pipeline {
+	c.t.Helper()
+	p := &pipeline{cluster: c, names: event.Names{Prefix: event.DefaultPrefix, Layout: layout}, cl: c.client()}
+	p.adm = kadm.NewClient(p.cl)
+	for _, name := range roles {
+		command, number, numbered := strings.Cut(name, "/")
+		at := system.FreePorts(c.t)
+		r := &role{name: name, args: append([]string{
+			command, "--data", c.dir, "--http-addr", at.HTTP, "--speed", speed, "--topics", string(layout), "--control", "on",
+			"--gateway-addr", at.Gateway, "--rest-proxy", "http://" + c.port(8082),
+		}, append(c.settings(brokers), keepAll...)...)}
+		switch {
+		case command == "gateway" && !numbered:
+			r.args = append(r.args, "--gateway-addr", c.port(8082))
+		case command == "serve" && p.http == "":
+			p.http = at.HTTP
+		case numbered:
+			r.args = append(r.args, "--instance", number)
+		}
+		p.roles = append(p.roles, r)
+	}
+	for _, r := range p.roles {
+		p.run(r)
+	}
+	return p
+}
+
+func (p *pipeline) run(r *role) { r.proc = system.Start(p.t, binary, r.args...) }
+
+func (p *pipeline) role(name string) *role {
+	for _, r := range p.roles {
+		if r.name == name {
+			return r
+		}
+	}
+	p.t.Fatalf("there is no role %s", name)
+	return nil
+}
+
+// ready waits until the website says that it has caught up.
+func (p *pipeline) ready() {
+	p.t.Helper()
+	p.alive()
+	system.Within(p.t, 90*time.Second, func() error { return system.Get("http://"+p.http+"/readyz", nil) })
+}
+
+// alive fails the test if a role has ended by itself.
+func (p *pipeline) alive() {
+	p.t.Helper()
+	for _, r := range p.roles {
+		select {
+		case err := <-r.proc.Done():
+			p.t.Fatalf("%s ended: %v\n%s", r.name, err, r.proc.Output())
+		default:
+		}
+	}
+}
+
+// lag is how many records the processor's groups have yet to take.
+func (p *pipeline) lag(ctx context.Context) (int64, error) {
+	groups, err := p.adm.ListGroups(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var ours []string
+	for _, g := range groups.Groups() {
+		if strings.HasPrefix(g, p.names.Prefix) {
+			ours = append(ours, g)
+		}
+	}
+	lags, err := p.adm.Lag(ctx, ours...)
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	for _, l := range lags {
+		if err := l.Error(); err != nil {
+			return 0, err
+		}
+		total += l.Lag.Total()
+	}
+	return total, nil
+}
+
+// recovered waits until the city has gone on after since, and the processor is
+// less than some seconds of it behind. It returns how long after since that was.
+func (p *pipeline) recovered(since time.Time, most time.Duration) time.Duration {
+	p.t.Helper()
+	const behind = 3000 // records: some 3 s of city at the tests' speed
+	system.Within(p.t, most, func() error {
+		p.alive()
+		ctx, cancel := context.WithTimeout(p.t.Context(), 3*time.Second)
+		defer cancel()
+		clock, err := kafka.ReadTable(ctx, p.kafka(), p.names.Clock(), 0)
+		if err != nil {
+			return err
+		}
+		newest := int64(0)
+		for _, r := range clock {
+			newest = max(newest, r.Appended)
+		}
+		if newest <= since.UnixMilli() {
+			return fmt.Errorf("the city stands since %v", time.Since(time.UnixMilli(newest)).Round(time.Second))
+		}
+		lag, err := p.lag(ctx)
+		if err != nil {
+			return err
+		}
+		if lag > behind {
+			return fmt.Errorf("the processor is %d records behind", lag)
+		}
+		return nil
+	})
+	return time.Since(since)
+}
+
+// page is the website's page of a line.
+func (p *pipeline) page(path string) string {
+	text, err := system.Page("http://" + p.http + path)
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// sql runs a statement on the stations' database.
+func (c *cluster) sql(statement string, args ...any) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	defer cancel()
+	db, err := pgx.Connect(ctx, strings.Replace(c.postgres(), "@", ":"+postgresPassword+"@", 1))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer db.Close(ctx)
+	if _, err := db.Exec(ctx, statement, args...); err != nil {
+		c.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// row adds a station with that name and waits until the page shows it; then it
+// takes it away again and waits until the page has lost it.
+func (p *pipeline) row(name string) (shown, gone time.Duration) {
+	p.t.Helper()
+	p.sql(`INSERT INTO stations (stop_id, direction_id, stop_name, station_name, station_id, "order", red) VALUES (39999, 'S', 'New', $1, 49990, 99, true)`, name)
+	p.sql(`INSERT INTO station_lines (line, station_id, "order") VALUES ('red', 49990, 99)`)
+	begun := time.Now()
+	system.Within(p.t, 30*time.Second, func() error {
+		if !strings.Contains(p.page("/line/red"), name) {
+			return fmt.Errorf("%s is not on the page", name)
+		}
+		return nil
+	})
+	shown = time.Since(begun)
+	p.sql(`DELETE FROM station_lines WHERE station_id = 49990`)
+	p.sql(`DELETE FROM stations WHERE station_id = 49990`)
+	begun = time.Now()
+	system.Within(p.t, 30*time.Second, func() error {
+		if strings.Contains(p.page("/line/red"), name) {
+			return fmt.Errorf("%s is still on the page", name)
+		}
+		return nil
+	})
+	return shown, time.Since(begun)
+}
+
+// leader is the broker that leads a partition, as a part's name.
+func (p *pipeline) leader(topic string, partition int32) string {
+	p.t.Helper()
+	topics, err := p.adm.ListTopics(p.t.Context(), topic)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return fmt.Sprintf("kafka-%d", topics[topic].Partitions[partition].Leader)
+}
+
+// inSync waits until no partition lacks a replica.
+func (p *pipeline) inSync(most time.Duration) {
+	p.t.Helper()
+	system.Within(p.t, most, func() error {
+		ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Second)
+		defer cancel()
+		all, err := p.adm.Metadata(ctx)
+		if err != nil {
+			return err
+		}
+		lacking := 0
+		for _, t := range all.Topics {
+			for _, part := range t.Partitions {
+				if len(part.ISR) < p.brokers {
+					lacking++
+				}
+			}
+		}
+		if lacking > 0 {
+			return fmt.Errorf("%d partitions lack a replica", lacking)
+		}
+		return nil
+	})
+}
+
+// finish pauses the city, holds the log against the undisturbed one and every
+// total against the log, proves that no transaction hangs, and stops all roles.
+func (p *pipeline) finish() int {
+	p.t.Helper()
+	system.Clock(p.t, system.Ports{HTTP: p.http}, `{"paused":true}`)
+	n := system.Verify(p.t, p.kafka(), p.registry(), p.names)
+	p.alive()
+	for _, r := range p.roles {
+		p.t.Logf("%-10s %3d MB", r.name, resident(r.proc.PID())>>20)
+	}
+	for _, r := range p.roles {
+		r.proc.Stop()
+	}
+	if open := p.hanging(); len(open) > 0 {
+		p.t.Errorf("transactions hang: %v", open)
+	}
+	return n
+}
+
+// hanging lists the transactions that the cluster still thinks open, once all
+// clients have ended.
+func (p *pipeline) hanging() []string {
+	p.t.Helper()
+	var open []string
+	for range 20 { // the last one may be on its way to its end
+		open = nil
+		txns, err := p.adm.ListTransactions(p.t.Context(), nil, []string{"Ongoing", "PrepareCommit", "PrepareAbort"})
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, t := range txns {
+			open = append(open, t.TxnID+" "+t.State)
+		}
+		if len(open) == 0 {
+			return nil
+		}
+		time.Sleep(500 * time.Millisecond) // brokers are waited for; there is no clock to fake
+	}
+	return open
+}
+
+// resident is the memory of a process, in bytes.
+func resident(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	var total, pages int64
+	if _, err := fmt.Sscan(string(b), &total, &pages); err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+func TestThePipelineRunsOnRealKafkaAndOutlivesABroker(t *testing.T) {
+	c := startCluster(t, 3)
+	begun := time.Now()
+	// Any order will do: those who read wait for those who write.
+	p := c.start(event.PerStation, c.bootstrap(), "serve", "process", "stations", "gateway", "simulate")
+	p.ready()
+	t.Logf("the website has caught up after %v", time.Since(begun).Round(100*time.Millisecond))
+	shown, gone := p.row("99th & Nowhere")
+	t.Logf("a row in PostgreSQL is on the page after %v, a deleted one off it after %v", shown.Round(time.Millisecond), gone.Round(time.Millisecond))
+
+	victim := p.leader(p.names.Summary(), 0)
+	c.signal(victim, syscall.SIGKILL)
+	t.Logf("killed %s, which led the totals: work goes on after %v", victim, p.recovered(time.Now(), time.Minute).Round(100*time.Millisecond))
+	c.up("kafka")
+	p.inSync(time.Minute)
+	t.Logf("%d records on the log are the undisturbed city's, and all totals follow", p.finish())
+}
