@@ -19,14 +19,14 @@ import (
 
 // ClientConfig says how to reach a Kafka Connect cluster.
 type ClientConfig struct {
-	Access  access.HTTP   // any worker
+	Access  access.HTTP   // of any worker
 	Timeout time.Duration // of one request; 0: 10 s
 	Logger  *slog.Logger  // nil: discard
 }
 
 // Client speaks Kafka Connect's REST API.
 type Client struct {
-	base *url.URL
+	at   access.HTTP
 	http *http.Client
 	log  *slog.Logger
 }
@@ -36,12 +36,12 @@ const maxAnswer = 1 << 20
 
 // Error is an answer of the Connect cluster that says no.
 type Error struct {
-	Status  int
-	Message string // condensed: no stack trace
+	Status int
+	Reason Reason
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("kafka connect answered %d: %s", e.Status, e.Message)
+	return fmt.Sprintf("kafka connect answered %d: %s", e.Status, e.Reason)
 }
 
 // NewClient checks cfg and contacts nobody.
@@ -49,19 +49,15 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	client, err := cfg.Access.Client(cfg.Timeout)
+	hc, err := cfg.Access.Client(cfg.Timeout)
 	if err != nil {
 		return nil, fmt.Errorf("kafka connect: %w", err)
-	}
-	base, err := url.Parse(cfg.Access.URL)
-	if err != nil {
-		return nil, err
 	}
 	log := cfg.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{base: base, log: log, http: client}, nil
+	return &Client{at: cfg.Access, http: hc, log: log}, nil
 }
 
 // Close drops idle connections.
@@ -69,8 +65,10 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // do sends a request and reads the JSON answer into out (nil: any).
 func (c *Client) do(ctx context.Context, method string, path []string, query string, body, out any) error {
-	u := c.base.JoinPath(escape(path)...)
-	u.RawQuery = query
+	u := c.at.Join(escape(path)...)
+	if query != "" {
+		u += "?" + query
+	}
 	var payload io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -79,7 +77,7 @@ func (c *Client) do(ctx context.Context, method string, path []string, query str
 		}
 		payload = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), payload)
+	req, err := http.NewRequestWithContext(ctx, method, u, payload)
 	if err != nil {
 		return err
 	}
@@ -97,16 +95,16 @@ func (c *Client) do(ctx context.Context, method string, path []string, query str
 		return fmt.Errorf("ask kafka connect: %w", err)
 	}
 	if len(answer) > maxAnswer {
-		return &Error{Status: resp.StatusCode, Message: "an answer of more than 1 MiB"}
+		return &Error{Status: resp.StatusCode, Reason: Reason{Said: "an answer of more than 1 MiB"}}
 	}
 	if resp.StatusCode/100 != 2 {
-		return &Error{Status: resp.StatusCode, Message: message(answer)}
+		return &Error{Status: resp.StatusCode, Reason: message(answer)}
 	}
 	if out == nil || len(answer) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return &Error{Status: resp.StatusCode, Message: "an answer that is not Kafka Connect's: " + Condense(string(answer))}
+		return &Error{Status: resp.StatusCode, Reason: Reason{Words: "an answer that is not Kafka Connect's: does --connect name a worker?", Said: Condense(string(answer))}}
 	}
 	return nil
 }
@@ -120,48 +118,18 @@ func escape(path []string) []string {
 }
 
 // message takes the text out of an error answer.
-func message(answer []byte) string {
+func message(answer []byte) Reason {
 	var e struct {
 		Message string `json:"message"`
 	}
-	if json.Unmarshal(answer, &e) == nil && e.Message != "" {
-		return Condense(e.Message)
+	if json.Unmarshal(answer, &e) != nil || e.Message == "" {
+		return Explain(string(answer))
 	}
-	return Condense(string(answer))
-}
-
-// Condense makes one line of a Java error: its first line and its last cause,
-// without the stack, bounded, and with nothing a terminal would act on.
-func Condense(text string) string {
-	const most = 300
-	var first, cause string
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(strings.Map(printable, line))
-		switch {
-		case line == "" || strings.HasPrefix(line, "at ") || strings.HasPrefix(line, "... "):
-		case first == "":
-			first = line
-		case strings.HasPrefix(line, "Caused by: "):
-			cause = strings.TrimPrefix(line, "Caused by: ")
-		}
+	// Of a configuration that is refused, the faults begin on the second line.
+	if _, faults, ok := strings.Cut(e.Message, "error(s):\n"); ok {
+		e.Message = faults
 	}
-	if cause != "" && !strings.Contains(first, cause) {
-		first += " (" + cause + ")"
-	}
-	if first == "" {
-		return "no reason given"
-	}
-	if r := []rune(first); len(r) > most {
-		first = string(r[:most]) + "…"
-	}
-	return first
-}
-
-func printable(r rune) rune {
-	if r < ' ' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-		return -1
-	}
-	return r
+	return Explain(e.Message)
 }
 
 // Put makes the connector's configuration config, creating the connector if
@@ -208,7 +176,7 @@ type TaskStatus struct {
 	ID     int
 	State  string
 	Worker string
-	Error  string // condensed; "" unless failed
+	Reason Reason // why it failed; zero unless it did
 }
 
 // Running reports whether the connector and all of its tasks (at least one) run.
@@ -224,14 +192,27 @@ func (s Status) Running() bool {
 	return true
 }
 
-// Failure returns the first error, "" if nothing failed.
-func (s Status) Failure() string {
+// Failed says whether the connector or a task of it failed, and why the first did.
+func (s Status) Failed() (Reason, bool) {
 	for _, t := range append([]TaskStatus{s.Connector}, s.Tasks...) {
 		if t.State == Failed {
-			return t.Error
+			return t.Reason, true
 		}
 	}
-	return ""
+	return Reason{}, false
+}
+
+// doing is what those do that do not run.
+func (s Status) doing() string {
+	if s.Connector.State != Running {
+		return s.Connector.State
+	}
+	for _, t := range s.Tasks {
+		if t.State != Running {
+			return fmt.Sprintf("running, but its task %d is %s", t.ID, t.State)
+		}
+	}
+	return "running without a task"
 }
 
 // Status asks how the connector is.
@@ -253,7 +234,7 @@ func (c *Client) Status(ctx context.Context, name string) (Status, error) {
 	condensed := func(s state) TaskStatus {
 		t := TaskStatus{ID: s.ID, State: s.State, Worker: s.WorkerID}
 		if s.State == Failed {
-			t.Error = Condense(s.Trace)
+			t.Reason = Explain(s.Trace)
 		}
 		return t
 	}
@@ -264,10 +245,10 @@ func (c *Client) Status(ctx context.Context, name string) (Status, error) {
 	return out, nil
 }
 
-// Restart restarts the connector and those of its tasks that failed.
-func (c *Client) Restart(ctx context.Context, name string) error {
-	err := c.do(ctx, http.MethodPost, []string{"connectors", name, "restart"}, "includeTasks=true&onlyFailed=true", nil, nil)
-	if err != nil {
+// Restart restarts the connector and those of its tasks that failed, or all of them.
+func (c *Client) Restart(ctx context.Context, name string, all bool) error {
+	query := fmt.Sprintf("includeTasks=true&onlyFailed=%t", !all)
+	if err := c.do(ctx, http.MethodPost, []string{"connectors", name, "restart"}, query, nil, nil); err != nil {
 		return fmt.Errorf("restart connector %s: %w", name, err)
 	}
 	return nil

@@ -1,18 +1,14 @@
 package connect_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"ell/internal/access"
 	"ell/internal/connect"
@@ -27,7 +23,10 @@ type fakeConnect struct {
 	down     int // answers of 503 before it works
 	puts     int
 	restarts int
-	fixed    int // restarts after which the task runs; 0: never
+	all      int    // of them, those of tasks that run too
+	fixed    int    // restarts after which the task runs; 0: never
+	refuse   string // the fault of each configuration; "": none
+	refused  int    // how often
 }
 
 func (f *fakeConnect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -58,8 +57,10 @@ func (f *fakeConnect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			no(500, err.Error())
 			return
 		}
-		if c["connector.class"] == "nonsense" {
-			no(400, "Connector configuration is invalid and contains the following 1 error(s):\nno class nonsense")
+		if f.refuse != "" {
+			f.refused++
+			no(400, "Connector configuration is invalid and contains the following 1 error(s):\nError while validating connector config: "+f.refuse+
+				"\nYou can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`")
 			return
 		}
 		f.puts++
@@ -73,6 +74,9 @@ func (f *fakeConnect) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 	case "POST /connectors/s/restart":
 		f.restarts++
+		if r.URL.Query().Get("onlyFailed") == "false" {
+			f.all++
+		}
 		if f.fixed > 0 && f.restarts >= f.fixed {
 			f.state = "RUNNING"
 		}
@@ -119,95 +123,20 @@ func TestPutSendsAConfigurationOnlyWhenItDiffers(t *testing.T) {
 	}
 }
 
-func TestStatusCondensesTheErrorOfAFailedTask(t *testing.T) {
+func TestStatusSaysInWordsWhyATaskFailed(t *testing.T) {
 	f := &fakeConnect{state: "FAILED", trace: "org.apache.kafka.connect.errors.ConnectException: oops\n\tat a.b(C.java:1)\n\tat a.b(C.java:2)\nCaused by: java.net.ConnectException: Connection refused\n\tat x\n\t... 9 more\n"}
 	s, err := newClient(t, f).Status(t.Context(), "s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "org.apache.kafka.connect.errors.ConnectException: oops (java.net.ConnectException: Connection refused)"
-	if s.Running() || s.Failure() != want {
-		t.Errorf("running %v, failure %q", s.Running(), s.Failure())
+	reason, failed := s.Failed()
+	want := connect.Reason{
+		Words: "the workers have no connection to PostgreSQL: it is away, starts or stops",
+		Said:  "java.net.ConnectException: Connection refused", Waits: true,
 	}
-}
-
-func TestCondense(t *testing.T) {
-	for name, c := range map[string]struct{ in, want string }{
-		"nothing is said so":                 {"\n\n", "no reason given"},
-		"terminal codes and newlines go":     {"\x1b[31mred\x07\r\nat x", "[31mred"},
-		"a long line is cut":                 {strings.Repeat("é", 1000), strings.Repeat("é", 300) + "…"},
-		"a cause already named is not twice": {"boom: x\nCaused by: x", "boom: x"},
-		"only the last cause counts":         {"a\nCaused by: b\nCaused by: c", "a (c)"},
-		"stack lines are not the first line": {"at q\nreal", "real"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := connect.Condense(c.in); got != c.want {
-				t.Errorf("got %q, want %q", got, c.want)
-			}
-		})
+	if s.Running() || !failed || reason != want {
+		t.Errorf("running %v, failed %v, %+v", s.Running(), failed, reason)
 	}
-}
-
-func keep(t *testing.T, f *fakeConnect, config map[string]string, d time.Duration) error {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	defer cancel()
-	return newClient(t, f).Keep(ctx, connect.Keep{Name: "s", Config: config})
-}
-
-func TestKeepWaitsForAClusterThatIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fakeConnect{state: "RUNNING", down: 3}
-		if err := keep(t, f, map[string]string{"a": "b"}, time.Minute); err != nil || f.puts != 1 || f.restarts != 0 {
-			t.Errorf("%v, %d puts, %d restarts", err, f.puts, f.restarts)
-		}
-	})
-}
-
-func TestKeepRestartsAFailedTaskLessAndLessOften(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fakeConnect{state: "FAILED", trace: "x"}
-		if err := keep(t, f, map[string]string{"a": "b"}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		// 5 s doubling to 5 min: 6 restarts in the first minutes, then 12 an hour.
-		if f.restarts < 10 || f.restarts > 20 {
-			t.Errorf("%d restarts in an hour", f.restarts)
-		}
-	})
-}
-
-func TestKeepIsContentOnceTheTaskRunsAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fakeConnect{state: "FAILED", trace: "x", fixed: 2}
-		if err := keep(t, f, map[string]string{"a": "b"}, time.Hour); err != nil || f.restarts != 2 {
-			t.Errorf("%v, %d restarts, want 2", err, f.restarts)
-		}
-	})
-}
-
-func TestKeepPutsARemovedConfigurationBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fakeConnect{state: "RUNNING"}
-		time.AfterFunc(20*time.Second, func() {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.config = nil
-		})
-		want := map[string]string{"a": "b", "name": "s"}
-		if err := keep(t, f, map[string]string{"a": "b"}, time.Minute); err != nil || f.puts != 2 || !maps.Equal(f.config, want) {
-			t.Errorf("%v, %d puts, configuration %v", err, f.puts, f.config)
-		}
-	})
-}
-
-func TestKeepEndsWithARefusedConfiguration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		err := keep(t, &fakeConnect{}, map[string]string{"connector.class": "nonsense"}, time.Hour)
-		if err == nil || !strings.Contains(err.Error(), "configuration is invalid") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("got %v", err)
-		}
-	})
 }
 
 func TestAWorkerThatAnswersRubbishIsNamed(t *testing.T) {
@@ -246,29 +175,5 @@ func TestNewClientChecksTheURL(t *testing.T) {
 		if _, err := connect.NewClient(connect.ClientConfig{Access: access.HTTP{URL: u}}); err == nil {
 			t.Errorf("%q was taken", u)
 		}
-	}
-}
-
-func TestDebeziumRoutesBothTablesAndKeepsNoDefaultPassword(t *testing.T) {
-	d := connect.Debezium{Host: "db", Database: "cta", User: "u", Password: "${file:/x:p}", Stations: "org.chicago.cta.stations", StationLines: "org.chicago.cta.station_lines"}
-	c, err := d.Config()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for k, want := range map[string]string{
-		"table.include.list":              "public.stations,public.station_lines",
-		"transforms.stations.regex":       `^ell\.public\.stations$`,
-		"transforms.stations.replacement": "org.chicago.cta.stations",
-		"transforms.lines.regex":          `^ell\.public\.station_lines$`,
-		"database.password":               "${file:/x:p}",
-		"database.port":                   "5432",
-	} {
-		if c[k] != want {
-			t.Errorf("%s is %q, want %q", k, c[k], want)
-		}
-	}
-	d.Host = ""
-	if _, err := d.Config(); err == nil {
-		t.Error("no host was taken")
 	}
 }

@@ -1,10 +1,9 @@
 package connect
 
 import (
-	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
-	"fmt"
-	"net"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,59 +13,85 @@ import (
 // PostgreSQL database.
 type Debezium struct {
 	Host     string // of the database, as the Connect workers see it
-	Port     int    // 0: 5432
+	Port     uint16
 	Database string
+	Schema   string
 	User     string
 	// Password should be a reference to one of the workers' configuration
-	// providers (${file:/etc/ell/db.properties:password}): a plain one can be
-	// read by anybody who can reach Connect.
-	Password string
-	Schema   string // "": public
+	// providers (${env:ELL_POSTGRES_PASSWORD}): a plain one can be read by
+	// anybody who can reach Connect.
+	Password    string
+	TLS         map[string]string // Debezium's database.ssl… properties, by what follows "database."
+	Publication string            // of both tables; it must exist
 	// Stations and StationLines are the topics the rows go to.
 	Stations, StationLines string
+	Heartbeats             string // the topic for Debezium's own record of how far it is
+}
+
+// Name is the connector's name, one for each pair of topics.
+func (d Debezium) Name() string { return d.Stations + "-source" }
+
+// Slot is the name of the connector's replication slot. PostgreSQL allows
+// small letters, digits and underscores, at most 63.
+func (d Debezium) Slot() string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(d.Name()))
+	if len(name) > 63 {
+		sum := sha256.Sum256([]byte(name))
+		name = name[:46] + "_" + hex.EncodeToString(sum[:8])
+	}
+	return name
 }
 
 // Config is the connector's configuration: rows as flat JSON, keyed by their
 // primary keys, deletions as tombstones; the same records a Poller sends.
 func (d Debezium) Config() (map[string]string, error) {
-	if d.Host == "" || d.Database == "" || d.User == "" || d.Stations == "" || d.StationLines == "" {
-		return nil, errors.New("debezium: host, database, user and both topics must be set")
+	if d.Host == "" || d.Port == 0 || d.Database == "" || d.Schema == "" || d.User == "" || d.Publication == "" || d.Stations == "" || d.StationLines == "" || d.Heartbeats == "" {
+		return nil, errors.New("debezium: host, port, database, schema, user, publication and all three topics must be set")
 	}
-	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", strconv.Itoa(d.Port)); err != nil || d.Port < 0 {
-		return nil, fmt.Errorf("debezium: port %d", d.Port)
-	}
-	port, schema := d.Port, d.Schema
-	if port == 0 {
-		port = 5432
-	}
-	if schema == "" {
-		schema = "public"
-	}
-	const server = "ell"
-	route := func(table string) string { return "^" + regexp.QuoteMeta(server+"."+schema+"."+table) + "$" }
-	return map[string]string{
-		"connector.class":                "io.debezium.connector.postgresql.PostgresConnector",
-		"tasks.max":                      "1",
-		"plugin.name":                    "pgoutput",
-		"database.hostname":              d.Host,
-		"database.port":                  strconv.Itoa(port),
-		"database.dbname":                d.Database,
-		"database.user":                  d.User,
-		"database.password":              d.Password,
-		"topic.prefix":                   server,
-		"slot.name":                      "ell_stations",
-		"publication.name":               "ell_stations",
-		"publication.autocreate.mode":    "filtered",
-		"table.include.list":             strings.Join([]string{schema + ".stations", schema + ".station_lines"}, ","),
-		"snapshot.mode":                  "initial",
-		"decimal.handling.mode":          "double",
-		"key.converter":                  "org.apache.kafka.connect.json.JsonConverter",
-		"key.converter.schemas.enable":   "false",
-		"value.converter":                "org.apache.kafka.connect.json.JsonConverter",
-		"value.converter.schemas.enable": "false",
-		"exactly.once.support":           "requested",
-		"transforms":                     "row,stations,lines",
-		"transforms.row.type":            "io.debezium.transforms.ExtractNewRecordState",
+	const server = "ell" // only inside the connector: the routes below give the topics their names
+	route := func(table string) string { return "^" + regexp.QuoteMeta(server+"."+d.Schema+"."+table) + "$" }
+	config := map[string]string{
+		"connector.class":             "io.debezium.connector.postgresql.PostgresConnector",
+		"tasks.max":                   "1",
+		"plugin.name":                 "pgoutput",
+		"database.hostname":           d.Host,
+		"database.port":               strconv.Itoa(int(d.Port)),
+		"database.dbname":             d.Database,
+		"database.user":               d.User,
+		"database.password":           d.Password,
+		"topic.prefix":                server,
+		"slot.name":                   d.Slot(),
+		"publication.name":            d.Publication,
+		"publication.autocreate.mode": "disabled", // the migrations make it
+		"table.include.list":          strings.Join([]string{d.Schema + ".stations", d.Schema + ".station_lines"}, ","),
+		"exactly.once.support":        "requested",
+
+		// A slot or an offset that is lost is made good by reading the tables again.
+		"snapshot.mode": "when_needed",
+		// The tables may be quiet for months while others in the database are
+		// written: without this their log would be kept for us until the disk is full.
+		"heartbeat.interval.ms": "60000",
+		"lsn.flush.mode":        "connector_and_driver",
+		// A task that retries by itself counts as running, and nobody would learn why
+		// nothing comes: after the shortest cuts it is to fail, and Keep restarts it.
+		"errors.max.retries": "2",
+		// A changed row is to be on the website within two seconds, also after a cut.
+		"poll.interval.ms":                    "50",
+		"slot.retry.delay.ms":                 "1000",
+		"retriable.restart.connector.wait.ms": "1000",
+
+		"decimal.handling.mode":                         "double",
+		"key.converter":                                 "org.apache.kafka.connect.json.JsonConverter",
+		"key.converter.schemas.enable":                  "false",
+		"value.converter":                               "org.apache.kafka.connect.json.JsonConverter",
+		"value.converter.schemas.enable":                "false",
+		"transforms":                                    "row,stations,lines,heartbeats",
+		"transforms.row.type":                           "io.debezium.transforms.ExtractNewRecordState",
 		"transforms.row.delete.tombstone.handling.mode": "tombstone",
 		"transforms.stations.type":                      "org.apache.kafka.connect.transforms.RegexRouter",
 		"transforms.stations.regex":                     route("stations"),
@@ -74,5 +99,12 @@ func (d Debezium) Config() (map[string]string, error) {
 		"transforms.lines.type":                         "org.apache.kafka.connect.transforms.RegexRouter",
 		"transforms.lines.regex":                        route("station_lines"),
 		"transforms.lines.replacement":                  d.StationLines,
-	}, nil
+		"transforms.heartbeats.type":                    "org.apache.kafka.connect.transforms.RegexRouter",
+		"transforms.heartbeats.regex":                   "^" + regexp.QuoteMeta("__debezium-heartbeat."+server) + "$",
+		"transforms.heartbeats.replacement":             d.Heartbeats,
+	}
+	for name, value := range d.TLS {
+		config["database."+name] = value
+	}
+	return config, nil
 }

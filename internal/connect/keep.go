@@ -3,6 +3,8 @@ package connect
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -13,45 +15,58 @@ import (
 type Keep struct {
 	Name   string
 	Config map[string]string
-	Every  time.Duration // between looks; 0: 5 s
-	// Report, if set, is told the status after each look; err is why there is none.
-	Report func(s Status, err error)
+	Every  time.Duration // between looks; 0: 2 s
+	// Check, if set, looks at the other end: Connect says RUNNING also of a task
+	// that tries in vain to reach its database. An error says what is wrong there.
+	Check func(context.Context) error
+	// Report, if set, is told what each look found; nil: all runs.
+	Report func(error)
 }
 
 const (
-	defaultLook = 5 * time.Second
+	defaultLook = 2 * time.Second
 	// A task that fails again and again is restarted less and less often, at
-	// most every restartMost: each restart reads the database.
-	restartFirst = 5 * time.Second
-	restartMost  = 5 * time.Minute
+	// most every restartMost. That also bounds how long the rows may stand still
+	// once the cause has passed.
+	restartFirst = 2 * time.Second
+	restartMost  = 30 * time.Second
+	// graceful is how long Check may fail before that is a fault: a connector that
+	// has just begun, or goes on after a cut, needs a moment.
+	graceful = 5 * time.Second
+	// stuckAfter is how long Check may fail while Connect says that all runs
+	// before everything is restarted.
+	stuckAfter = 30 * time.Second
+	// sayAgain is when a fault that lasts is logged again.
+	sayAgain = time.Minute
 )
 
 // Keep configures the connector and watches over it until ctx ends (then it
-// returns nil): a cluster that is away or rebalancing is waited for, failed
-// tasks (which Connect itself leaves failed) are restarted with backoff, and a
+// returns nil): a cluster or database that is away is waited for, failed tasks
+// (which Connect itself leaves failed) are restarted with backoff, and a
 // configuration that somebody removed or changed is put back. It returns an
-// error if the cluster refuses the configuration.
+// error if the cluster refuses the configuration before it ever took it, for a
+// reason that waiting does not mend.
 func (c *Client) Keep(ctx context.Context, k Keep) error {
-	every := k.Every
-	if every <= 0 {
-		every = defaultLook
+	if k.Every <= 0 {
+		k.Every = defaultLook
 	}
-	r := restarts{wait: restartFirst}
+	w := watch{Client: c, Keep: k, restarts: restarts{wait: restartFirst}}
 	for attempt := 0; ctx.Err() == nil; {
-		status, err := c.look(ctx, k, &r)
+		err := w.look(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		if k.Report != nil {
-			k.Report(status, err)
+		if refused(err) && !w.taken {
+			return err
 		}
-		wait := every
-		if err != nil {
-			if refused(err) {
-				return err
-			}
-			c.log.Warn("kafka connect will be asked again", "connector", k.Name, "err", err)
-			wait = max(every, kafka.Backoff(attempt))
+		if k.Report != nil {
+			k.Report(err)
+		}
+		w.say(time.Now(), err)
+		wait := k.Every
+		var no *Error
+		if err != nil && !w.taken || errors.As(err, &no) {
+			wait = max(wait, kafka.Backoff(attempt))
 			attempt++
 		} else {
 			attempt = 0
@@ -63,46 +78,100 @@ func (c *Client) Keep(ctx context.Context, k Keep) error {
 	return nil
 }
 
-// look puts the configuration right, asks for the status and restarts what failed.
-func (c *Client) look(ctx context.Context, k Keep, r *restarts) (Status, error) {
-	changed, err := c.Put(ctx, k.Name, k.Config)
-	if err != nil {
-		return Status{}, err
-	}
-	if changed {
-		c.log.Info("connector configured", "connector", k.Name)
-	}
-	status, err := c.Status(ctx, k.Name)
-	var no *Error
-	if errors.As(err, &no) && no.Status == http.StatusNotFound {
-		return Status{Name: k.Name}, nil // configured, but no worker has taken it yet
-	}
-	if err != nil {
-		return status, err
-	}
-	if status.Failure() == "" {
-		if status.Running() {
-			r.healthy(time.Now())
-		}
-		return status, nil
-	}
-	if !r.due(time.Now()) {
-		return status, nil
-	}
-	c.log.Warn("connector failed and is restarted", "connector", k.Name, "reason", status.Failure(), "next_restart_after", r.wait)
-	return status, c.Restart(ctx, k.Name)
+// watch is one Keep under way.
+type watch struct {
+	*Client
+	Keep
+	restarts
+	taken    bool      // the cluster has taken the configuration once
+	bad      time.Time // Check has failed since; zero: it did not
+	said     string    // the fault that was logged last; "": none
+	saidWhen time.Time
 }
 
-// refused reports whether err says that the configuration itself is wrong:
-// repeating it would not help.
+// failed is a connector or task that failed.
+type failed struct{ Reason }
+
+func (f failed) Error() string { return "the connector failed: " + f.String() }
+
+// look puts the configuration right, asks for the status and restarts what failed.
+func (w *watch) look(ctx context.Context) error {
+	changed, err := w.Put(ctx, w.Name, w.Config)
+	if err != nil {
+		return err
+	}
+	w.taken = true
+	if changed {
+		w.log.Info("connector configured", "connector", w.Name)
+	}
+	now := time.Now()
+	status, err := w.Status(ctx, w.Name)
+	var no *Error
+	switch {
+	case errors.As(err, &no) && no.Status == http.StatusNotFound:
+		return errors.New("no worker has taken the connector yet")
+	case err != nil:
+		return err
+	}
+	if reason, is := status.Failed(); is {
+		return errors.Join(failed{reason}, w.restart(ctx, now, false))
+	}
+	if !status.Running() {
+		return fmt.Errorf("the connector is %s", status.doing())
+	}
+	if w.Check == nil {
+		w.healthy(now)
+		return nil
+	}
+	if err := w.Check(ctx); err != nil {
+		if w.bad.IsZero() {
+			w.bad = now
+		}
+		switch since := now.Sub(w.bad); {
+		case since >= stuckAfter:
+			return errors.Join(err, w.restart(ctx, now, true))
+		case since >= graceful:
+			return err
+		}
+		return nil
+	}
+	w.bad = time.Time{}
+	w.healthy(now)
+	return nil
+}
+
+func (w *watch) restart(ctx context.Context, now time.Time, all bool) error {
+	if !w.due(now) {
+		return nil
+	}
+	w.log.Info("connector is restarted", "connector", w.Name, "next_restart_after", w.wait)
+	return w.Restart(ctx, w.Name, all)
+}
+
+// say logs what is wrong when it changes and once a minute while it lasts.
+func (w *watch) say(now time.Time, err error) {
+	switch {
+	case err == nil && w.said != "":
+		w.log.Log(context.Background(), slog.LevelWarn, "connector runs again", "connector", w.Name)
+		w.said = ""
+	case err != nil && (err.Error() != w.said || now.Sub(w.saidWhen) >= sayAgain):
+		w.log.Warn("stations do not flow", "connector", w.Name, "why", err)
+		w.said, w.saidWhen = err.Error(), now
+	}
+}
+
+// refused reports whether err says that the configuration itself, or who we
+// are, is wrong: repeating it would not help.
 func refused(err error) bool {
 	var no *Error
 	if !errors.As(err, &no) {
 		return false
 	}
 	switch no.Status {
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity:
+	case http.StatusUnauthorized, http.StatusForbidden:
 		return true
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return !no.Reason.Waits
 	}
 	return false
 }

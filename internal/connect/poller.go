@@ -25,9 +25,13 @@ type PollerConfig struct {
 	// OffsetsTopic gets, with the rows and in the same transaction, how far
 	// each table was read (see offset).
 	OffsetsTopic string
-	Every        time.Duration // between polls; 0: 500 ms
-	Timeout      time.Duration // of one look at the database; 0: 10 s
-	Logger       *slog.Logger  // nil: discard
+	// Version, if set, is a query for something that changes with every write to
+	// the database, so that an idle poll need not read: SQLite's data_version,
+	// PostgreSQL's snapshot. It is asked on one connection.
+	Version string
+	Every   time.Duration // between polls; 0: 500 ms
+	Timeout time.Duration // of one look at the database; 0: 10 s
+	Logger  *slog.Logger  // nil: discard
 }
 
 // Poller keeps Kafka topics equal to database tables.
@@ -38,7 +42,7 @@ type PollerConfig struct {
 // query for larger ids (Connect's incrementing mode, which the original used)
 // it sees updates and deletions, as Debezium does, and rows whose id is
 // smaller than one seen before. Where the database says cheaply that nothing
-// was written (SQLite's data_version) an idle poll does not even read.
+// was written (Version) an idle poll does not even read.
 //
 // What was sent is known from the topic itself, read once at the start, so
 // there is nothing that could disagree with it. Rows and offsets are one
@@ -67,7 +71,7 @@ type Stats struct {
 const (
 	defaultEvery   = 500 * time.Millisecond
 	defaultTimeout = 10 * time.Second
-	// readAnyway is when a poll reads although data_version is the same.
+	// readAnyway is when a poll reads although the version is the same.
 	readAnyway = 30 * time.Second
 	// maxRow bounds a row's value: a row beyond it is no station.
 	maxRow = 64 << 10
@@ -203,7 +207,7 @@ func (p *Poller) poll(ctx context.Context, cl *kgo.Client, watch *watcher, sent 
 		return nil
 	}
 	for i, t := range p.cfg.Tables {
-		rows, err := p.read(ctx, watch.conn, t)
+		rows, err := t.read(ctx, watch.conn, p.cfg.Timeout, p.refuse)
 		if err != nil {
 			return err
 		}
@@ -214,54 +218,6 @@ func (p *Poller) poll(ctx context.Context, cl *kgo.Client, watch *watcher, sent 
 	watch.seen()
 	p.count(func(s *Stats) { s.Reads++; s.LastError = "" })
 	return nil
-}
-
-// rows is a table as records: keys in order, values by key.
-type rows struct {
-	keys   []string
-	values map[string][]byte
-}
-
-// read reads the table whole.
-func (p *Poller) read(ctx context.Context, conn *sql.Conn, t Table) (rows, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
-	out := rows{values: make(map[string][]byte)}
-	fail := func(err error) (rows, error) {
-		return rows{}, fmt.Errorf("read table %s: %w: %w", t.Name, errDatabase, err)
-	}
-	result, err := conn.QueryContext(ctx, t.query())
-	if err != nil {
-		return fail(err)
-	}
-	defer result.Close()
-	row := make([]any, len(t.Columns))
-	into := make([]any, len(t.Columns))
-	for i := range row {
-		into[i] = &row[i]
-	}
-	for result.Next() {
-		if err := result.Scan(into...); err != nil {
-			return fail(err)
-		}
-		key, value, err := t.encode(row)
-		if err == nil && len(value) > maxRow {
-			err = fmt.Errorf("%d bytes are more than a row may have (%d)", len(value), maxRow)
-		}
-		if err != nil {
-			p.refuse(t, key, err)
-			continue
-		}
-		if len(out.keys) == maxRows {
-			return fail(fmt.Errorf("more than %d rows", maxRows))
-		}
-		out.keys = append(out.keys, string(key))
-		out.values[string(key)] = value
-	}
-	if err := result.Err(); err != nil {
-		return fail(err)
-	}
-	return out, nil
 }
 
 func (p *Poller) refuse(t Table, key []byte, err error) {

@@ -94,7 +94,7 @@ func (b *bench) start(id string) *running {
 	db := b.open()
 	p, err := connect.NewPoller(connect.PollerConfig{
 		DB: db, Tables: connect.StationTables("stations", "station_lines"), Kafka: b.cfg,
-		TransactionalID: id, OffsetsTopic: "offsets", Every: 5 * time.Millisecond,
+		TransactionalID: id, OffsetsTopic: "offsets", Every: 5 * time.Millisecond, Version: "PRAGMA data_version",
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -1,7 +1,6 @@
 package connect
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,24 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"ell/internal/kafka"
 )
-
-// contents is what a topic holds: the last value of each key.
-type contents map[string][]byte
-
-func readTopic(ctx context.Context, cfg kafka.Config, topic string) (contents, error) {
-	table, err := kafka.ReadTable(ctx, cfg, topic, 0)
-	if err != nil {
-		return nil, err
-	}
-	out := make(contents, len(table))
-	for key, r := range table {
-		out[key] = r.Value
-	}
-	return out, nil
-}
 
 // offset is the value of a table's record in the offsets topic: how far the
 // table was read. It is for people and tools to look at; the poller itself
@@ -53,28 +35,6 @@ func (p *Poller) send(ctx context.Context, cl *kgo.Client, t Table, now rows, se
 		}
 	}
 	return nil
-}
-
-// difference returns the records that make a topic holding sent hold now.
-func difference(topic string, now rows, sent contents) []*kgo.Record {
-	var out []*kgo.Record
-	for _, key := range now.keys {
-		value := now.values[key]
-		if old, ok := sent[key]; !ok || !bytes.Equal(old, value) {
-			out = append(out, &kgo.Record{Topic: topic, Key: []byte(key), Value: value})
-		}
-	}
-	var gone []string
-	for key := range sent {
-		if _, ok := now.values[key]; !ok {
-			gone = append(gone, key)
-		}
-	}
-	slices.Sort(gone)
-	for _, key := range gone {
-		out = append(out, &kgo.Record{Topic: topic, Key: []byte(key)})
-	}
-	return out
 }
 
 // commit sends changes and the table's new offset in one transaction. On an

@@ -11,10 +11,10 @@ import (
 // because SQLite's data_version counts what all others have written.
 type watcher struct {
 	conn    *sql.Conn
+	query   string // for the version; "": read every time
 	timeout time.Duration
-	counts  bool // the database has data_version
 
-	version, seenVersion int64
+	version, seenVersion string
 	read                 time.Time // when seen was last called
 }
 
@@ -25,31 +25,24 @@ func (p *Poller) watch(ctx context.Context) (*watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the station database: %w: %w", errDatabase, err)
 	}
-	w := &watcher{conn: conn, timeout: p.cfg.Timeout, counts: true}
-	if err := w.ask(ctx); err != nil {
-		w.counts = false // not SQLite: read every time
-	}
-	return w, nil
-}
-
-func (w *watcher) ask(ctx context.Context) error {
-	return w.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&w.version)
+	return &watcher{conn: conn, query: p.cfg.Version, timeout: p.cfg.Timeout}, nil
 }
 
 // changed reports whether a read is worth it.
 func (w *watcher) changed(ctx context.Context) (bool, error) {
+	if w.query == "" {
+		return true, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
-	if w.counts {
-		if err := w.ask(ctx); err != nil {
-			return false, fmt.Errorf("ask the station database: %w: %w", errDatabase, err)
-		}
+	if err := w.conn.QueryRowContext(ctx, w.query).Scan(&w.version); err != nil {
+		return false, fmt.Errorf("ask the station database: %w: %w", errDatabase, err)
 	}
-	return !w.counts || w.version != w.seenVersion || time.Since(w.read) >= readAnyway, nil
+	return w.version != w.seenVersion || time.Since(w.read) >= readAnyway, nil
 }
 
 // seen says that everything up to the last changed was read and sent. A write
-// that came in between raises the version once more.
+// that came in between changes the version once more.
 func (w *watcher) seen() {
 	w.seenVersion, w.read = w.version, time.Now()
 }
