@@ -19,9 +19,6 @@ import (
 	"ell/internal/access"
 )
 
-// Publication is the name of the publication of both tables.
-const Publication = "ell_stations"
-
 // Config says which database, and who we are there.
 type Config struct {
 	// URL is postgres://user@host:port/database, with libpq's parameters such
@@ -61,13 +58,17 @@ func (c Config) parse() (*pgx.ConnConfig, error) {
 	// A server that went away without a word is noticed by its silence.
 	cfg.RuntimeParams["statement_timeout"] = "10000"
 	cfg.RuntimeParams["lock_timeout"] = "5000"
+	if cfg.RuntimeParams["search_path"] == "" {
+		cfg.RuntimeParams["search_path"] = "public"
+	}
 	return cfg, nil
 }
 
-// Address is where the database is: host, port, name, and the user's name.
+// Address is where the database is, for others that reach it by themselves.
 type Address struct {
-	Host, Database, User string
-	Port                 uint16
+	Host, Database, Schema, User string
+	Port                         uint16
+	TLS                          map[string]string // sslmode, sslrootcert and the like, as the URL has them
 }
 
 // Address returns what the URL says.
@@ -76,7 +77,17 @@ func (c Config) Address() (Address, error) {
 	if err != nil {
 		return Address{}, err
 	}
-	return Address{Host: cfg.Host, Port: cfg.Port, Database: cfg.Database, User: cfg.User}, nil
+	a := Address{Host: cfg.Host, Port: cfg.Port, Database: cfg.Database, Schema: cfg.RuntimeParams["search_path"], User: cfg.User, TLS: map[string]string{}}
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return Address{}, err
+	}
+	for name, values := range u.Query() {
+		if strings.HasPrefix(name, "ssl") {
+			a.TLS[name] = values[0]
+		}
+	}
+	return a, nil
 }
 
 // Open makes a pool of few connections. It contacts nobody.
