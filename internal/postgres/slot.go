@@ -1,0 +1,30 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// Publication is the publication of both tables.
+const Publication = "ell_stations"
+
+// CheckSlot returns what is wrong with a connector's replication slot: nobody
+// reads it, it is not there, or the changes that it stood for are gone.
+func CheckSlot(ctx context.Context, db *sql.DB, name string) error {
+	var active bool
+	var kept string
+	err := db.QueryRowContext(ctx, `SELECT active, coalesce(wal_status, '') FROM pg_replication_slots WHERE slot_name = $1`, name).Scan(&active, &kept)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("the connector says that it runs, but PostgreSQL has no replication slot %s: it has not begun to read", name)
+	case err != nil:
+		return fmt.Errorf("PostgreSQL does not answer: %w", err)
+	case kept == "lost":
+		return fmt.Errorf("PostgreSQL has thrown away changes that replication slot %s had yet to read (max_slot_wal_keep_size): SELECT pg_drop_replication_slot('%s'), and the connector reads the tables anew", name, name)
+	case !active:
+		return fmt.Errorf("the connector says that it runs, but nobody reads its replication slot %s: it cannot reach PostgreSQL, may not read the tables, or has another host for it than ell", name)
+	}
+	return nil
+}
