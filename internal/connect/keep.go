@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -19,7 +18,8 @@ type Keep struct {
 	// Check, if set, looks at the other end: Connect says RUNNING also of a task
 	// that tries in vain to reach its database. An error says what is wrong there.
 	Check func(context.Context) error
-	// Report, if set, is told what each look found; nil: all runs.
+	// Report, if set, is told what each look found, unless it is too early to
+	// say; nil: all runs.
 	Report func(error)
 }
 
@@ -30,11 +30,10 @@ const (
 	// once the cause has passed.
 	restartFirst = 2 * time.Second
 	restartMost  = 30 * time.Second
-	// graceful is how long Check may fail before that is a fault: a connector that
-	// has just begun, or goes on after a cut, needs a moment.
+	// graceful is how long a connector may not run, without having failed, before
+	// that is a fault: one that has just begun, or goes on after a cut, needs a moment.
 	graceful = 5 * time.Second
-	// stuckAfter is how long Check may fail while Connect says that all runs
-	// before everything is restarted.
+	// stuckAfter is how long that may last before everything is restarted.
 	stuckAfter = 30 * time.Second
 	// sayAgain is when a fault that lasts is logged again.
 	sayAgain = time.Minute
@@ -59,7 +58,7 @@ func (c *Client) Keep(ctx context.Context, k Keep) error {
 		if refused(err) && !w.taken {
 			return err
 		}
-		if k.Report != nil {
+		if k.Report != nil && !errors.Is(err, errPending) {
 			k.Report(err)
 		}
 		w.say(time.Now(), err)
@@ -84,7 +83,8 @@ type watch struct {
 	Keep
 	restarts
 	taken    bool      // the cluster has taken the configuration once
-	bad      time.Time // Check has failed since; zero: it did not
+	bad      time.Time // it has not run since, though nothing failed; zero: it runs
+	ran      bool      // it has run once
 	said     string    // the fault that was logged last; "": none
 	saidWhen time.Time
 }
@@ -109,7 +109,7 @@ func (w *watch) look(ctx context.Context) error {
 	var no *Error
 	switch {
 	case errors.As(err, &no) && no.Status == http.StatusNotFound:
-		return errors.New("no worker has taken the connector yet")
+		return w.idle(ctx, now, errors.New("no worker has taken the connector yet"))
 	case err != nil:
 		return err
 	}
@@ -117,28 +117,35 @@ func (w *watch) look(ctx context.Context) error {
 		return errors.Join(failed{reason}, w.restart(ctx, now, false))
 	}
 	if !status.Running() {
-		return fmt.Errorf("the connector is %s", status.doing())
+		return w.idle(ctx, now, fmt.Errorf("the connector is %s", status.doing()))
 	}
-	if w.Check == nil {
-		w.healthy(now)
-		return nil
-	}
-	if err := w.Check(ctx); err != nil {
-		if w.bad.IsZero() {
-			w.bad = now
+	if w.Check != nil {
+		if err := w.Check(ctx); err != nil {
+			return w.idle(ctx, now, err)
 		}
-		switch since := now.Sub(w.bad); {
-		case since >= stuckAfter:
-			return errors.Join(err, w.restart(ctx, now, true))
-		case since >= graceful:
-			return err
-		}
-		return nil
 	}
 	w.bad = time.Time{}
 	w.healthy(now)
 	return nil
 }
+
+// idle judges a connector that does not run though nothing failed: it returns
+// errPending at first, then why, and restarts it when that lasts.
+func (w *watch) idle(ctx context.Context, now time.Time, why error) error {
+	if w.bad.IsZero() {
+		w.bad = now
+	}
+	switch since := now.Sub(w.bad); {
+	case since < graceful:
+		return errPending
+	case since < stuckAfter:
+		return why
+	}
+	return errors.Join(why, w.restart(ctx, now, true))
+}
+
+// errPending says that it is too early to say anything.
+var errPending = errors.New("the connector is about to run")
 
 func (w *watch) restart(ctx context.Context, now time.Time, all bool) error {
 	if !w.due(now) {
@@ -151,9 +158,13 @@ func (w *watch) restart(ctx context.Context, now time.Time, all bool) error {
 // say logs what is wrong when it changes and once a minute while it lasts.
 func (w *watch) say(now time.Time, err error) {
 	switch {
+	case errors.Is(err, errPending):
 	case err == nil && w.said != "":
-		w.log.Log(context.Background(), slog.LevelWarn, "connector runs again", "connector", w.Name)
+		w.log.Warn("connector runs again", "connector", w.Name)
 		w.said = ""
+	case err == nil && !w.ran:
+		w.log.Info("connector runs", "connector", w.Name)
+		w.ran = true
 	case err != nil && (err.Error() != w.said || now.Sub(w.saidWhen) >= sayAgain):
 		w.log.Warn("stations do not flow", "connector", w.Name, "why", err)
 		w.said, w.saidWhen = err.Error(), now
