@@ -41,7 +41,7 @@ type settings struct {
 	Brokers           string `help:"Kafka brokers, with commas between; none: the embedded broker." placeholder:"HOST:PORT,…" group:"Kafka"`
 	Topics            string `help:"Layout of the sensors' topics: per-station or shared." default:"per-station" placeholder:"LAYOUT" group:"Kafka"`
 	Prefix            string `help:"What the names of topics and groups begin with." default:"org.chicago.cta." placeholder:"PREFIX" group:"Kafka"`
-	Replication       string `help:"Replicas of each topic that ell creates." default:"1" placeholder:"N" group:"Kafka"`
+	Replication       string `help:"Replicas of each topic that ell creates; auto: as the brokers do by default." default:"auto" placeholder:"N" group:"Kafka"`
 	Retention         string `help:"How long the sensors' records are kept." default:"auto" placeholder:"DURATION" group:"Kafka"`
 	RetentionBytes    string `help:"How much of the sensors' records is kept, in bytes a partition; auto bounds the embedded broker." default:"auto" placeholder:"BYTES" group:"Kafka"`
 	Instance          string `help:"Name of this process among those that share the work; stable across restarts." placeholder:"NAME" group:"Kafka"`
@@ -147,10 +147,13 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	default:
 		err = app.Up(ctx, opts)
 	}
-	if err != nil {
-		return complain(stderr, err, 1)
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)): // asked to stop before it had begun
+		return 0
 	}
-	return 0
+	return complain(stderr, app.Explain(opts, err), 1)
 }
 
 // complain prints err, one line a fault, and returns code.

@@ -44,7 +44,6 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 		Incidents:    f.oneOf("incidents", s.Incidents, "off", "light", "normal", "heavy"),
 		Speed:        f.number("speed", s.Speed, 0.1, 3600),
 		Seed:         f.integer("seed", s.Seed, -1<<62, 1<<62),
-		Replication:  int16(f.integer("replication", s.Replication, 1, 9)), //nolint:gosec // bounded by the check
 		MaxViewers:   int(f.integer("max-viewers", s.MaxViewers, 1, 1_000_000)),
 		CommitEvery:  f.duration("commit-every", s.CommitEvery, time.Millisecond, 2*time.Second),
 		KafkaSASL:    s.KafkaSASL, KafkaUser: s.KafkaUser,
@@ -65,6 +64,10 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 	f.oneOf("log-format", s.LogFmt, "text", "json")
 	if err := o.LogLevel.UnmarshalText([]byte(s.Log)); err != nil {
 		f.add("log", "%q is none of debug, info, warn, error", s.Log)
+	}
+	o.Replication = -1
+	if s.Replication != "auto" {
+		o.Replication = int16(f.integer("replication", s.Replication, 1, 9)) //nolint:gosec // bounded by the check
 	}
 	if s.Retention != "auto" {
 		o.Retention = f.duration("retention", s.Retention, time.Minute, 10*365*24*time.Hour)

@@ -9,7 +9,7 @@ import (
 
 // Gateway runs the REST Proxy against a cluster until ctx ends.
 func Gateway(ctx context.Context, o Options) error {
-	p, err := newPlatform(ctx, o, 0)
+	p, err := newPlatform(ctx, o, 0, roleGateway)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type Options struct {
 
 	Brokers        []string // none: the embedded broker
 	Names          event.Names
-	Replication    int16
+	Replication    int16         // of topics that are created; -1: the brokers' default
 	Retention      time.Duration // of the sensors' topics; 0: by mode
 	RetentionBytes int64         // a partition; 0: by mode
 	Instance       string        // this process among those that share the work

@@ -3,11 +3,9 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -32,7 +30,7 @@ type platform struct {
 // newPlatform reaches brokers and registry, and brings topics and schemas to
 // where they have to be before the first record. Roles may start in any order: each
 // does this for itself, and waits for neighbours that are not there yet.
-func newPlatform(ctx context.Context, o Options, boot uint64) (*platform, error) {
+func newPlatform(ctx context.Context, o Options, boot uint64, roles ...string) (*platform, error) {
 	p := &platform{
 		Options: o, net: cta.Chicago(), kafka: o.kafkaConfig(), boot: boot,
 		metrics: newMetrics(),
@@ -56,7 +54,12 @@ func newPlatform(ctx context.Context, o Options, boot uint64) (*platform, error)
 	}); err != nil {
 		return nil, err
 	}
-	if err := p.await(ctx, "Kafka at "+strings.Join(o.Brokers, ","), passes, p.ensureTopics); err != nil {
+	if err := p.await(ctx, "Kafka at "+strings.Join(o.Brokers, ","), passes, func(ctx context.Context) error {
+		if err := p.ensureTopics(ctx); err != nil {
+			return err
+		}
+		return p.authorized(ctx, roles)
+	}); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -96,55 +99,6 @@ func (p *platform) specs() []event.TopicSpec {
 		refs[i] = event.StationRef{ID: s.ID, Slug: s.Slug}
 	}
 	return p.Names.Specs(refs, p.retention())
-}
-
-func (p *platform) ensureTopics(ctx context.Context) error {
-	cl, err := p.kafka.New()
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	report, err := kafka.EnsureTopics(ctx, cl, p.specs(), p.Replication)
-	if err != nil {
-		return err
-	}
-	for _, d := range report.Differences {
-		p.Log.Warn("topic is not as it should be; nothing was changed", "difference", d)
-	}
-	return nil
-}
-
-// passes says whether an error of Kafka's may pass.
-func passes(err error) bool { return kafka.Classify(err) == kafka.Transient }
-
-// await calls f until it succeeds, says after a while what it waits for, and
-// gives up only on errors that waiting does not mend.
-func (p *platform) await(ctx context.Context, what string, passes func(error) bool, f func(context.Context) error) error {
-	const (
-		once = 10 * time.Second
-		tell = 5 * time.Second
-	)
-	begun, told := time.Now(), time.Time{}
-	for n := 0; ; n++ {
-		try, cancel := context.WithTimeout(ctx, once)
-		err := f(try)
-		cancel()
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case !passes(err):
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		if now := time.Now(); now.Sub(begun) > tell && now.Sub(told) > 30*time.Second {
-			told = now
-			p.Log.Warn("waiting", "for", what, "since", now.Sub(begun).Round(time.Second), "err", err)
-		}
-		if err := kafka.Sleep(ctx, kafka.Backoff(n)); err != nil {
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // transactionalID names a producer of this process. On the embedded broker

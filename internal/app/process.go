@@ -18,7 +18,7 @@ import (
 
 // Process runs the stream processor against a cluster until ctx ends.
 func Process(ctx context.Context, o Options) error {
-	p, err := newPlatform(ctx, o, 0)
+	p, err := newPlatform(ctx, o, 0, roleProcess)
 	if err != nil {
 		return err
 	}

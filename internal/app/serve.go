@@ -21,7 +21,7 @@ import (
 
 // Serve runs board, fan-out and website against a cluster until ctx ends.
 func Serve(ctx context.Context, o Options) error {
-	p, err := newPlatform(ctx, o, 0)
+	p, err := newPlatform(ctx, o, 0, roleServe)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // Simulate runs the city against a cluster until ctx ends.
 func Simulate(ctx context.Context, o Options) error {
 	o.ownGateway(o.GatewayAddr)
-	p, err := newPlatform(ctx, o, 0)
+	p, err := newPlatform(ctx, o, 0, roleSimulate)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // Stations gets the station tables into a cluster until ctx ends, from the
 // station database in the data folder.
 func Stations(ctx context.Context, o Options) error {
-	p, err := newPlatform(ctx, o, 0)
+	p, err := newPlatform(ctx, o, 0, roleStations)
 	if err != nil {
 		return err
 	}

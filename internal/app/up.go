@@ -37,10 +37,10 @@ func Up(ctx context.Context, o Options) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, stack.Close()) }()
-		o.oneProcess, boot = true, stack.Boot()
+		o.oneProcess, boot, o.Replication = true, stack.Boot(), 1
 		o.Brokers, o.Registry = []string{stack.KafkaAddr()}, access.HTTP{URL: stack.RegistryURL()}
 	}
-	p, err := newPlatform(ctx, o, boot)
+	p, err := newPlatform(ctx, o, boot, roleSimulate, roleGateway, roleStations, roleProcess, roleServe)
 	if err != nil {
 		return err
 	}

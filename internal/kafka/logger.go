@@ -7,9 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// clientLogger passes the client library's log on, one level down: what it
-// calls an error (a broker away, a request to be retried) is a warning here,
-// because whoever made the request gets the error itself.
+// clientLogger passes the client library's log on, two levels down: what it
+// calls an error (a broker away, a request to be retried) is information here,
+// because whoever made the request gets the error itself and says it once.
 type clientLogger struct{ log *slog.Logger }
 
 // Level tells the library what is worth formatting.
@@ -19,8 +19,6 @@ func (l clientLogger) Level() kgo.LogLevel {
 	case l.log.Enabled(ctx, slog.LevelDebug):
 		return kgo.LogLevelInfo
 	case l.log.Enabled(ctx, slog.LevelInfo):
-		return kgo.LogLevelWarn
-	case l.log.Enabled(ctx, slog.LevelWarn):
 		return kgo.LogLevelError
 	}
 	return kgo.LogLevelNone
@@ -29,10 +27,7 @@ func (l clientLogger) Level() kgo.LogLevel {
 // Log implements kgo.Logger.
 func (l clientLogger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	at := slog.LevelDebug
-	switch level {
-	case kgo.LogLevelError:
-		at = slog.LevelWarn
-	case kgo.LogLevelWarn:
+	if level == kgo.LogLevelError {
 		at = slog.LevelInfo
 	}
 	l.log.Log(context.Background(), at, "kafka client", append([]any{"what", msg}, keyvals...)...)

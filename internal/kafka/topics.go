@@ -17,20 +17,6 @@ import (
 	"ell/internal/event"
 )
 
-// Difference is one setting of an existing topic that is not what the
-// specification asks for. Nothing was changed.
-type Difference struct {
-	Topic   string
-	Setting string // "partitions", "cleanup.policy", "retention.ms", ...
-	Want    string
-	Have    string
-}
-
-// String says the difference as one clause.
-func (d Difference) String() string {
-	return fmt.Sprintf("topic %s has %s %s, want %s", d.Topic, d.Setting, d.Have, d.Want)
-}
-
 // TopicsReport is what EnsureTopics or CheckTopics found and did.
 type TopicsReport struct {
 	Created     []string // sorted
@@ -39,24 +25,15 @@ type TopicsReport struct {
 	Differences []Difference
 }
 
-// Partitions returns the differences in partition counts, which break keyed
-// placement and co-partitioning and so are worth refusing to run with; the
-// others are settings an operator may have changed on purpose.
-func (r TopicsReport) Partitions() []Difference {
-	var out []Difference
-	for _, d := range r.Differences {
-		if d.Setting == settingPartitions {
-			out = append(out, d)
-		}
-	}
-	return out
-}
-
 const (
 	settingPartitions = "partitions"
+	settingPolicy     = "cleanup.policy"
 	// createTimeout is what the controller is given to have every topic led.
 	createTimeout = 30 * time.Second
 )
+
+// ErrCreate marks a topic that could not be created.
+var ErrCreate = errors.New("create topic")
 
 // EnsureTopics creates every topic of specs that does not exist, in one
 // request and with explicit settings, and compares those that do. An existing
@@ -181,7 +158,12 @@ func createTopics(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec, 
 		t.Topic = s.Name
 		t.NumPartitions = s.Partitions
 		t.ReplicationFactor = replication
-		for _, kv := range settings(s) {
+		explicit := settings(s)
+		if replication > 1 {
+			// All but one: a broker may be lost, and no record with it.
+			explicit = append(explicit, setting{"min.insync.replicas", strconv.Itoa(int(replication - 1))})
+		}
+		for _, kv := range explicit {
 			c := kmsg.NewCreateTopicsRequestTopicConfig()
 			c.Name, c.Value = kv.name, new(kv.value)
 			t.Configs = append(t.Configs, c)
@@ -200,9 +182,9 @@ func createTopics(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec, 
 			raced = append(raced, t.Topic)
 		default:
 			if t.ErrorMessage != nil && *t.ErrorMessage != "" {
-				faults = append(faults, fmt.Errorf("create topic %s: %w (%s)", t.Topic, err, *t.ErrorMessage))
+				faults = append(faults, fmt.Errorf("%w %s: %w (%s)", ErrCreate, t.Topic, err, *t.ErrorMessage))
 			} else {
-				faults = append(faults, fmt.Errorf("create topic %s: %w", t.Topic, err))
+				faults = append(faults, fmt.Errorf("%w %s: %w", ErrCreate, t.Topic, err))
 			}
 		}
 	}
@@ -253,7 +235,7 @@ func settings(s event.TopicSpec) []setting {
 	case s.Compact:
 		policy = "compact"
 	}
-	out := []setting{{"cleanup.policy", policy}}
+	out := []setting{{settingPolicy, policy}}
 	for _, kv := range []struct {
 		name  string
 		value int64
@@ -314,7 +296,7 @@ func compareConfigs(ctx context.Context, cl *kgo.Client, specs []event.TopicSpec
 
 // sameSetting compares policies as sets, since brokers answer them in any order.
 func sameSetting(name, a, b string) bool {
-	if name != "cleanup.policy" {
+	if name != settingPolicy {
 		return a == b
 	}
 	x, y := strings.Split(strings.ReplaceAll(a, " ", ""), ","), strings.Split(b, ",")

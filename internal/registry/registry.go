@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -133,7 +134,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// RegisterAll registers schemas and returns their ids by name. The
+// RegisterAll registers schemas and returns their ids by name. New
 // subjects ask for full compatibility with all earlier versions, since
 // readers start from the beginning of the log. It does not repeat what failed:
 // Transient says whether that could help.
@@ -172,6 +173,7 @@ func (c *Client) register(ctx context.Context, subject, text string, strict bool
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	fresh := strict && c.isNew(ctx, subject, text)
 	id, err := c.cl.RegisterSchema(ctx, subject, sr.Schema{Schema: text}, -1, -1)
 	if err != nil {
 		return 0, c.explain("register "+subject, err)
@@ -180,11 +182,7 @@ func (c *Client) register(ctx context.Context, subject, text string, strict bool
 		return 0, fmt.Errorf("%w: register %s: %s answers with the id %d", ErrRefused, subject, c.url, id)
 	}
 	if strict {
-		for _, r := range c.cl.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatFullTransitive}, subject) {
-			if r.Err != nil {
-				c.log.Warn("the registry does not take a compatibility level", "subject", subject, "err", r.Err)
-			}
-		}
+		c.protect(ctx, subject, fresh)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -251,6 +249,9 @@ func (c *Client) explain(doing string, err error) error {
 		}
 		if access.Distrusted(err) {
 			return fmt.Errorf("%w: %s at %s: %w", ErrRefused, doing, c.url, access.Explain(err, "--registry"))
+		}
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the address, which is told already
 		}
 		return fmt.Errorf("%w: %s at %s: %w", ErrAway, doing, c.url, err)
 	case r.StatusCode == http.StatusConflict:
