@@ -252,10 +252,10 @@ func (w *troubles) sentence(info *lineInfo, trains int) string {
 	switch {
 	case w.broken > 0:
 		s := &info.sites[w.brokenAt.site]
-		return fmt.Sprintf("A %s train has broken down at %s.", info.bound(s.dir), s.name)
+		return fmt.Sprintf("%s train has broken down at %s.", one(info.bound(s.dir)), s.name)
 	case w.held > 0:
 		s := &info.sites[w.heldAt.site]
-		text := fmt.Sprintf("A %s train has been held near %s for %d %s", info.bound(s.dir), s.name,
+		text := fmt.Sprintf("%s train has been held near %s for %d %s", one(info.bound(s.dir)), s.name,
 			w.heldFor/60_000, plural(int(w.heldFor/60_000), "minute", "minutes"))
 		if w.held > 1 {
 			text += fmt.Sprintf("; %s more %s", count(w.held-1), plural(w.held-1, "train is waiting", "trains are waiting"))
@@ -263,8 +263,8 @@ func (w *troubles) sentence(info *lineInfo, trains int) string {
 		return text + "."
 	case w.late >= 2 && 10*w.late >= trains || w.late > 0 && 2*w.late >= trains:
 		s := &info.sites[w.lateAt.site]
-		return fmt.Sprintf("%d of %d trains %s late; a %s train near %s is %d minutes behind the timetable.",
-			w.late, trains, plural(w.late, "runs", "run"), info.bound(s.dir), s.name, w.lateBy/60)
+		return fmt.Sprintf("%d of %d trains %s late; %s train near %s is %d minutes behind the timetable.",
+			w.late, trains, plural(w.late, "runs", "run"), "a"+one(info.bound(s.dir))[1:], s.name, w.lateBy/60)
 	}
 	return ""
 }

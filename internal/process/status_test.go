@@ -105,3 +105,11 @@ func TestAWordThatDoesNotHoldIsNotTold(t *testing.T) {
 		t.Error("good news that holds is not told")
 	}
 }
+
+func TestSentencesHaveTheRightArticle(t *testing.T) {
+	for words, want := range map[string]string{"Howard-bound": "A Howard-bound", "O'Hare-bound": "An O'Hare-bound", "54th/Cermak-bound": "A 54th/Cermak-bound", "": "A "} {
+		if got := one(words); got != want {
+			t.Errorf("one(%q) is %q, want %q", words, got, want)
+		}
+	}
+}

@@ -16,6 +16,14 @@ func (l *lineInfo) bound(d cta.Direction) string {
 	return to + "-bound"
 }
 
+// one puts the article before words that begin a sentence: "A Howard-bound", "An O'Hare-bound".
+func one(words string) string {
+	if words != "" && strings.ContainsRune("AEIOU", rune(words[0])) {
+		return "An " + words
+	}
+	return "A " + words
+}
+
 func capital(s string) string {
 	if s == "" || s[0] < 'a' || s[0] > 'z' {
 		return s
