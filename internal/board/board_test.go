@@ -486,6 +486,11 @@ func TestHistoryIsBounded(t *testing.T) {
 	if len(day) != dayWindows || day[len(day)-1].Count != 4999 || day[0].Count != 4999-dayWindows+1 {
 		t.Errorf("%d windows, from %+v to %+v", len(day), day[0], day[len(day)-1])
 	}
+	start := cityStart - cityStart%windowMS + 4999*windowMS
+	apply(t, b, w.record(names.Windows(), "other", event.Window{StationID: 41220, Start: start, End: start + windowMS, Count: 7}))
+	if all := b.CityDay(); len(all) != dayWindows || all[0] != day[0] || all[len(all)-1].Count != 4999+7 {
+		t.Errorf("%d windows of the city, from %+v to %+v", len(all), all[0], all[len(all)-1])
+	}
 	b.Frame(wallStart + 5000)
 	if got := b.Snapshot().Total(40900).Last5; got != 4998 {
 		t.Errorf("last full window has %d", got)

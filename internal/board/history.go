@@ -146,11 +146,33 @@ type Entries struct {
 func (b *Board) StationDay(id int32) []Entries {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	d := b.hist.days[id]
-	if d == nil {
-		return []Entries{}
+	if d := b.hist.days[id]; d != nil {
+		return b.hist.last(d)
 	}
-	oldest := b.hist.newestWindow - dayWindows*windowMS
+	return []Entries{}
+}
+
+// CityDay returns the same of all stations together.
+func (b *Board) CityDay() []Entries {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var sum day
+	for _, d := range b.hist.days {
+		for i, at := range d.start {
+			if at > sum.start[i] {
+				sum.start[i], sum.count[i] = at, 0
+			}
+			if at == sum.start[i] {
+				sum.count[i] += d.count[i]
+			}
+		}
+	}
+	return b.hist.last(&sum)
+}
+
+// last lists the windows of the last 24 hours of a day, oldest first.
+func (h *history) last(d *day) []Entries {
+	oldest := h.newestWindow - dayWindows*windowMS
 	out := make([]Entries, 0, dayWindows)
 	for i, at := range d.start {
 		if at > oldest && at > 0 {

@@ -257,6 +257,10 @@ func (s *Server) train(r *http.Request) (any, error) {
 	}{s.trainDocument(t, snap), s.ahead(t, snap, maxAhead), visitDocuments(s.cfg.Board.TrainVisits(id))}, nil
 }
 
+func (s *Server) entries(*http.Request) (any, error) {
+	return map[string]any{"windows": s.cfg.Board.CityDay()}, nil
+}
+
 func (s *Server) weather(*http.Request) (any, error) {
 	snap := s.cfg.Board.Snapshot()
 	if snap.Weather == nil {

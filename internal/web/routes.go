@@ -37,6 +37,7 @@ func (s *Server) table() []route {
 		{http.MethodGet, "/api/v1/trains/{id}", s.api(s.train)},
 		{http.MethodGet, "/api/v1/trains/{id}/records", s.api(s.trainRecords)},
 		{http.MethodGet, "/api/v1/weather", s.api(s.weather)},
+		{http.MethodGet, "/api/v1/entries", s.api(s.entries)},
 		{http.MethodGet, "/api/v1/clock", s.api(s.clock)},
 		{http.MethodPost, "/api/v1/clock", s.postClock()},
 		{http.MethodGet, "/api/v1/system", s.api(s.system)},

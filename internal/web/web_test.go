@@ -238,7 +238,7 @@ func TestGoldenPages(t *testing.T) {
 		"system.html": "/", "line.html": "/line/red", "station.html": "/station/40900", "train.html": "/train/RD100",
 		"pipeline.html": "/pipeline", "missing.html": "/train/XX999", "hostile.html": "/station/49999",
 		"lines.json": "/api/v1/lines", "train.json": "/api/v1/trains/RD100", "station.json": "/api/v1/stations/40900",
-		"records.json": "/api/v1/trains/RD100/records", "clock.json": "/api/v1/clock", "weather.json": "/api/v1/weather",
+		"records.json": "/api/v1/trains/RD100/records", "clock.json": "/api/v1/clock", "weather.json": "/api/v1/weather", "entries.json": "/api/v1/entries",
 	} {
 		golden(t, name, text(t, c.get(t, path)))
 	}
