@@ -167,7 +167,7 @@ func (a *assets) readManifest(dist fs.FS) error {
 			a.styles = append(a.styles, "/"+css)
 		}
 		for _, i := range c.Imports {
-			if next, ok := manifest[i]; ok {
+			if next, ok := manifest[i]; ok && !seen[i] {
 				a.preload = append(a.preload, "/"+next.File)
 				visit(i, next)
 			}
