@@ -1,9 +1,12 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 
 	"ell/internal/access"
+	"ell/internal/app"
+	"ell/internal/postgres"
 )
 
 // secrecy reads secrets from files and the environment, the only two places
@@ -49,6 +52,33 @@ func (r secrecy) neighbour(flag, url string, s by) access.HTTP {
 		r.check(flag, h.Validate())
 	}
 	return h
+}
+
+// reference is a value that a Connect worker resolves by one of its
+// configuration providers.
+var reference = regexp.MustCompile(`^\$\{[a-zA-Z0-9_-]+:[^{}$]+\}$`)
+
+// stations reads where the station tables come from.
+func (r secrecy) stations(s settings, o *app.Options) {
+	o.Postgres = postgres.Config{URL: s.Postgres, Password: r.secret("postgres-password", s.PostgresPasswordFile)}
+	if s.Postgres != "" {
+		r.check("postgres", o.Postgres.Validate())
+	}
+	o.Connect = r.neighbour("connect", s.Connect, s.ConnectBy)
+	o.ConnectorPostgres.URL = s.ConnectorPostgres
+	if s.ConnectorPostgres != "" {
+		r.check("connector-postgres", o.ConnectorPostgres.Validate())
+	}
+	o.ConnectorPassword = s.ConnectorPassword
+	switch {
+	case s.Connect != "" && s.Postgres == "":
+		r.add("connect", "name the database that the connector reads with --postgres")
+	case s.Connect == "":
+	case s.ConnectorPassword == app.PlainPassword && o.Postgres.Password == "":
+		r.add("connector-password", "plain needs the password itself: ELL_POSTGRES_PASSWORD or --postgres-password-file")
+	case s.ConnectorPassword != app.PlainPassword && !reference.MatchString(s.ConnectorPassword):
+		r.add("connector-password", "neither plain nor a reference that the Connect workers resolve, such as ${env:POSTGRES_PASSWORD} (a password itself does not belong on a command line)")
+	}
 }
 
 func (s settings) kafkaTLS(f *faults) *access.TLS {

@@ -59,6 +59,13 @@ type settings struct {
 	RESTProxy   string `name:"rest-proxy" help:"URL of the REST Proxy that the weather device reports to; none: ell's own." placeholder:"URL" group:"Neighbours"`
 	RESTProxyBy by     `embed:"" prefix:"rest-proxy-" set:"whom=the REST Proxy" set:"secret=ELL_REST_PROXY"`
 
+	Postgres             string `help:"URL of the station database on PostgreSQL, without a password; none: the one in the data folder." placeholder:"postgres://USER@HOST/DB" group:"Stations"`
+	PostgresPasswordFile string `help:"File with the password (or ELL_POSTGRES_PASSWORD)." placeholder:"FILE" group:"Stations"`
+	Connect              string `help:"URL of Kafka Connect, whose Debezium connector reads the station database then; none: ell polls it." placeholder:"URL" group:"Stations"`
+	ConnectBy            by     `embed:"" prefix:"connect-" set:"whom=Kafka Connect" set:"secret=ELL_CONNECT"`
+	ConnectorPostgres    string `help:"URL of the station database for the Connect workers, if they reach it in another way or as another user." placeholder:"URL" group:"Stations"`
+	ConnectorPassword    string `help:"What stands in the connector's configuration for the password: a reference that the workers resolve, or plain for the password itself." default:"$${env:POSTGRES_PASSWORD}" placeholder:"REFERENCE" group:"Stations"`
+
 	GatewayCert         string `help:"File with the certificate of ell's own REST Proxy, which then speaks TLS." placeholder:"FILE" group:"Listeners"`
 	GatewayKey          string `help:"File with the key of that certificate." placeholder:"FILE" group:"Listeners"`
 	GatewayUser         string `help:"User that ell's own REST Proxy asks for." placeholder:"NAME" group:"Listeners"`

@@ -51,6 +51,7 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 	r := secrecy{&f, readFile, getenv}
 	o.Registry = r.neighbour("registry", s.Registry, s.RegistryBy)
 	o.RESTProxy = r.neighbour("rest-proxy", s.RESTProxy, s.RESTProxyBy)
+	r.stations(s, &o)
 	o.Protect = access.Listener{CertFile: s.GatewayCert, KeyFile: s.GatewayKey, User: s.GatewayUser, Password: r.secret("gateway-password", s.GatewayPasswordFile)}
 	f.check("gateway-*", o.Protect.Validate())
 	o.KafkaTLS = s.kafkaTLS(&f)

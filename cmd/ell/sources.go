@@ -19,6 +19,7 @@ import (
 var secrets = []string{
 	"ELL_KAFKA_PASSWORD", "ELL_GATEWAY_PASSWORD",
 	"ELL_REGISTRY_PASSWORD", "ELL_REGISTRY_TOKEN", "ELL_REST_PROXY_PASSWORD", "ELL_REST_PROXY_TOKEN",
+	"ELL_CONNECT_PASSWORD", "ELL_CONNECT_TOKEN", "ELL_POSTGRES_PASSWORD",
 }
 
 // sources answers for flags that the command line leaves unset: first from

@@ -11,6 +11,7 @@ import (
 
 	"ell/internal/access"
 	"ell/internal/event"
+	"ell/internal/postgres"
 )
 
 // Secret is a password; it never shows itself.
@@ -49,6 +50,11 @@ type Options struct {
 	Registry  access.HTTP     // URL "": the embedded one
 	RESTProxy access.HTTP     // URL "": ell's own gateway
 	Protect   access.Listener // of ell's own gateway
+
+	Postgres          postgres.Config // URL "": the station database in the data folder
+	Connect           access.HTTP     // URL "": the station database is polled
+	ConnectorPostgres postgres.Config // as the Connect workers see the database; URL "": as Postgres
+	ConnectorPassword string          // what the connector's configuration says: a reference, or PlainPassword
 
 	LogLevel   slog.Level
 	LogJSON    bool

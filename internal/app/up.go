@@ -116,12 +116,13 @@ func (p *platform) newWhole(ctx context.Context, stack *embedded.Stack) (*whole,
 		{"simulate", w.parts.city.run},
 		{"serve", w.site.run},
 	}
+	stations, err := p.newStations(ctx, stack)
+	if err != nil {
+		return nil, err
+	}
+	w.roles = append(w.roles, role{"stations", stations})
 	if stack != nil {
-		s, err := p.newSource(stack.DB())
-		if err != nil {
-			return nil, err
-		}
-		w.roles = append(w.roles, role{"stations", s.Run}, role{"embedded parts", stack.Watch})
+		w.roles = append(w.roles, role{"embedded parts", stack.Watch})
 	}
 	return w, nil
 }
