@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,8 +30,10 @@ type pipeline struct {
 	names event.Names
 	roles []*role
 	http  string // of the first website
-	cl    *kgo.Client
-	adm   *kadm.Client
+
+	brokersFor []string // by which the roles reach the cluster
+	cl         *kgo.Client
+	adm        *kadm.Client
 }
 
 type role struct {
@@ -46,27 +49,69 @@ func (c *cluster) start(layout event.Layout, brokers []string, roles ...string) 
 	c.t.Helper()
 	p := &pipeline{cluster: c, names: event.Names{Prefix: event.DefaultPrefix, Layout: layout}, cl: c.client()}
 	p.adm = kadm.NewClient(p.cl)
+	p.brokersFor = brokers
+	p.add(roles...)
+	return p
+}
+
+// add starts further roles.
+func (p *pipeline) add(roles ...string) {
+	p.t.Helper()
 	for _, name := range roles {
 		command, number, numbered := strings.Cut(name, "/")
-		at := system.FreePorts(c.t)
+		at := system.FreePorts(p.t)
 		r := &role{name: name, args: append([]string{
-			command, "--data", c.dir, "--http-addr", at.HTTP, "--speed", speed, "--topics", string(layout), "--control", "on",
-			"--gateway-addr", at.Gateway, "--rest-proxy", "http://" + c.port(8082),
-		}, append(c.settings(brokers), keepAll...)...)}
+			command, "--data", p.dir, "--http-addr", at.HTTP, "--speed", speed, "--topics", string(p.names.Layout), "--control", "on",
+			"--gateway-addr", at.Gateway, "--rest-proxy", "http://" + p.port(8082),
+		}, append(p.settings(p.brokersFor), keepAll...)...)}
 		switch {
 		case command == "gateway" && !numbered:
-			r.args = append(r.args, "--gateway-addr", c.port(8082))
+			r.args = append(r.args, "--gateway-addr", p.port(8082))
 		case command == "serve" && p.http == "":
 			p.http = at.HTTP
 		case numbered:
 			r.args = append(r.args, "--instance", number)
 		}
 		p.roles = append(p.roles, r)
-	}
-	for _, r := range p.roles {
 		p.run(r)
 	}
-	return p
+}
+
+// take takes a role out of the pipeline, still running.
+func (p *pipeline) take(name string) *role {
+	r := p.role(name)
+	p.roles = slices.DeleteFunc(p.roles, func(o *role) bool { return o == r })
+	return r
+}
+
+// balanced waits until every group of the processor is settled and has as many
+// members as there are processors.
+func (p *pipeline) balanced() {
+	p.t.Helper()
+	processors := 0
+	for _, r := range p.roles {
+		if strings.HasPrefix(r.name, "process") {
+			processors++
+		}
+	}
+	system.Within(p.t, 90*time.Second, func() error {
+		ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Second)
+		defer cancel()
+		groups, err := p.groups(ctx)
+		if err != nil {
+			return err
+		}
+		described, err := p.adm.DescribeGroups(ctx, groups...)
+		if err != nil {
+			return err
+		}
+		for _, g := range described.Sorted() {
+			if g.State != "Stable" || len(g.Members) != processors {
+				return fmt.Errorf("group %s is %s and has %d members, not %d", g.Group, g.State, len(g.Members), processors)
+			}
+		}
+		return nil
+	})
 }
 
 func (p *pipeline) run(r *role) { r.proc = system.Start(p.t, binary, r.args...) }
@@ -100,17 +145,26 @@ func (p *pipeline) alive() {
 	}
 }
 
-// lag is how many records the processor's groups have yet to take.
-func (p *pipeline) lag(ctx context.Context) (int64, error) {
+// groups are those of the processor's stages.
+func (p *pipeline) groups(ctx context.Context) ([]string, error) {
 	groups, err := p.adm.ListGroups(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var ours []string
 	for _, g := range groups.Groups() {
 		if strings.HasPrefix(g, p.names.Prefix) {
 			ours = append(ours, g)
 		}
+	}
+	return ours, nil
+}
+
+// lag is how many records the processor's groups have yet to take.
+func (p *pipeline) lag(ctx context.Context) (int64, error) {
+	ours, err := p.groups(ctx)
+	if err != nil {
+		return 0, err
 	}
 	lags, err := p.adm.Lag(ctx, ours...)
 	if err != nil {

@@ -187,8 +187,8 @@ func (c *cluster) client() *kgo.Client {
 	return cl
 }
 
-// signal sends a signal to a part: kafka-1, registry, connect or postgres.
-func (c *cluster) signal(part string, sig syscall.Signal) {
+// pid is the process of a part: kafka-1, registry, connect or postgres.
+func (c *cluster) pid(part string) int {
 	c.t.Helper()
 	name := filepath.Join(c.dir, "run", part+".pid")
 	if part == "postgres" {
@@ -203,9 +203,22 @@ func (c *cluster) signal(part string, sig syscall.Signal) {
 	if err != nil {
 		c.t.Fatalf("%s: %v", name, err)
 	}
-	if err := syscall.Kill(pid, sig); err != nil {
+	return pid
+}
+
+// signal sends a signal to a part.
+func (c *cluster) signal(part string, sig syscall.Signal) {
+	c.t.Helper()
+	if err := syscall.Kill(c.pid(part), sig); err != nil {
 		c.t.Fatalf("signal %s: %v", part, err)
 	}
+}
+
+// runs says whether a part is a process that has not ended.
+func (c *cluster) runs(part string) bool {
+	c.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.pid(part)))
+	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
 // settings are the flags that point a role at this stack, by the given brokers.
