@@ -1,0 +1,191 @@
+package bench;
+
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import org.apache.avro.generic.GenericRecord;
+import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.common.utils.Bytes;
+import org.apache.kafka.streams.KeyValue;
+import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.Topology;
+import org.apache.kafka.streams.kstream.Consumed;
+import org.apache.kafka.streams.kstream.Grouped;
+import org.apache.kafka.streams.kstream.Materialized;
+import org.apache.kafka.streams.kstream.Produced;
+import org.apache.kafka.streams.processor.PunctuationType;
+import org.apache.kafka.streams.processor.api.Processor;
+import org.apache.kafka.streams.processor.api.ProcessorContext;
+import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.state.KeyValueBytesStoreSupplier;
+import org.apache.kafka.streams.state.KeyValueIterator;
+import org.apache.kafka.streams.state.KeyValueStore;
+import org.apache.kafka.streams.state.StoreBuilder;
+import org.apache.kafka.streams.state.Stores;
+
+/** Counts turnstile entries per station, exactly once. The argument is the form: dsl, rocksdb, memory or fastest. */
+public final class Totals {
+  private static final String STORE = "totals";
+
+  private Totals() {}
+
+  public static void main(String[] args) throws InterruptedException {
+    Topology t = switch (args[0]) {
+      case "dsl" -> dsl();
+      case "rocksdb" -> processor(Stores.persistentKeyValueStore(STORE));
+      case "memory" -> processor(Stores.inMemoryKeyValueStore(STORE));
+      case "fastest" -> fastest();
+      default -> throw new IllegalArgumentException("unknown form " + args[0]);
+    };
+    Settings.run(t, Settings.streams());
+  }
+
+  static String json(int station, long count) {
+    return "{\"STATION_ID\":" + station + ",\"COUNT\":" + count + "}";
+  }
+
+  /** As one writes it first: the key holds a time, so that grouping by station goes through a repartition topic. */
+  private static Topology dsl() {
+    StreamsBuilder b = new StreamsBuilder();
+    AvroSerde values = new AvroSerde();
+    b.stream(Settings.env("INPUT"), Consumed.with(new AvroSerde(), values))
+        .groupBy((k, v) -> (Integer) v.get("station_id"), Grouped.with(Serdes.Integer(), values))
+        .count(Materialized.<Integer, Long, KeyValueStore<Bytes, byte[]>>as(STORE).withKeySerde(Serdes.Integer()))
+        .toStream()
+        .map((station, n) -> KeyValue.pair(Integer.toString(station), json(station, n)))
+        .to(Settings.env("OUTPUT"), Produced.with(Serdes.String(), Serdes.String()));
+    return b.build(Settings.streams());
+  }
+
+  /** With the Processor API, which may count in place: the input is partitioned by station already. */
+  private static Topology processor(KeyValueBytesStoreSupplier supplier) {
+    StoreBuilder<KeyValueStore<Integer, Long>> store =
+        Stores.keyValueStoreBuilder(supplier, Serdes.Integer(), Serdes.Long()).withCachingEnabled();
+    return new Topology()
+        .addSource("in", new AvroSerde().deserializer(), new AvroSerde().deserializer(), Settings.env("INPUT"))
+        .addProcessor("count", Counter::new, "in")
+        .addStateStore(store, "count")
+        .addSink("out", Settings.env("OUTPUT"), Serdes.String().serializer(), Serdes.String().serializer(), "count");
+  }
+
+  private static final class Counter implements Processor<GenericRecord, GenericRecord, String, String> {
+    private final Set<Integer> changed = new HashSet<>();
+    private KeyValueStore<Integer, Long> counts;
+    private ProcessorContext<String, String> context;
+
+    @Override
+    public void init(ProcessorContext<String, String> context) {
+      this.context = context;
+      counts = context.getStateStore(STORE);
+      try (KeyValueIterator<Integer, Long> all = counts.all()) {
+        all.forEachRemaining(kv -> changed.add(kv.key)); // may have been counted and not told before a crash
+      }
+      context.schedule(Duration.ofMillis(Settings.COMMIT_MS), PunctuationType.WALL_CLOCK_TIME, this::tell);
+    }
+
+    @Override
+    public void process(Record<GenericRecord, GenericRecord> r) {
+      Integer station = (Integer) r.value().get("station_id");
+      if (!station.equals(r.key().get("station_id"))) {
+        throw new IllegalStateException("key and value speak of different stations");
+      }
+      Long n = counts.get(station);
+      counts.put(station, n == null ? 1L : n + 1);
+      changed.add(station);
+    }
+
+    private void tell(long now) {
+      for (Integer s : changed) {
+        context.forward(new Record<>(Integer.toString(s), json(s, counts.get(s)), now));
+      }
+      changed.clear();
+    }
+  }
+
+  /** Bytes in, decoded by hand, counted in primitives; state reaches the changelog at commit only. */
+  private static Topology fastest() {
+    StoreBuilder<KeyValueStore<Integer, Long>> inner =
+        Stores.keyValueStoreBuilder(Stores.inMemoryKeyValueStore(STORE), Serdes.Integer(), Serdes.Long());
+    return new Topology()
+        .addSource("in", Serdes.ByteArray().deserializer(), Serdes.ByteArray().deserializer(), Settings.env("INPUT"))
+        .addProcessor("count", FastCounter::new, "in")
+        .addStateStore(new CountsBuilder(inner), "count")
+        .addSink("out", Settings.env("OUTPUT"), Serdes.String().serializer(), Serdes.String().serializer(), "count");
+  }
+
+  private static final class FastCounter implements Processor<byte[], byte[], String, String> {
+    private final Cursor cursor = new Cursor();
+    private Counts counts;
+
+    @Override
+    public void init(ProcessorContext<String, String> context) {
+      counts = context.getStateStore(STORE);
+      counts.load();
+      context.schedule(Duration.ofMillis(Settings.COMMIT_MS), PunctuationType.WALL_CLOCK_TIME,
+          now -> counts.changed((s, n) -> context.forward(new Record<>(Integer.toString(s), json(s, n), now))));
+    }
+
+    @Override
+    public void process(Record<byte[], byte[]> r) {
+      Cursor c = cursor.open(r.key());
+      int of = (int) c.number();
+      c.number(); // the time
+      c.end();
+      c.open(r.value());
+      int station = (int) c.number();
+      c.skipText();
+      c.skipText();
+      c.end();
+      if (of != station) {
+        throw new IllegalStateException("key and value speak of different stations");
+      }
+      counts.add(station, 1);
+    }
+  }
+
+  private record CountsBuilder(StoreBuilder<KeyValueStore<Integer, Long>> inner) implements StoreBuilder<Counts> {
+    @Override
+    public StoreBuilder<Counts> withCachingEnabled() {
+      return this;
+    }
+
+    @Override
+    public StoreBuilder<Counts> withCachingDisabled() {
+      return this;
+    }
+
+    @Override
+    public StoreBuilder<Counts> withLoggingEnabled(Map<String, String> config) {
+      inner.withLoggingEnabled(config);
+      return this;
+    }
+
+    @Override
+    public StoreBuilder<Counts> withLoggingDisabled() {
+      inner.withLoggingDisabled();
+      return this;
+    }
+
+    @Override
+    public Counts build() {
+      return new Counts(inner.build());
+    }
+
+    @Override
+    public Map<String, String> logConfig() {
+      return new HashMap<>(inner.logConfig());
+    }
+
+    @Override
+    public boolean loggingEnabled() {
+      return inner.loggingEnabled();
+    }
+
+    @Override
+    public String name() {
+      return inner.name();
+    }
+  }
+}
