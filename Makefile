@@ -36,6 +36,21 @@ interop: build ## clients that nobody here wrote: kcat, librdkafka, kafkajs, Kaf
 browser: build ui ## the website in Chromium
 	test/browser/run
 
+stack: ## start Apache Kafka, Connect, a registry and PostgreSQL on loopback (BROKERS=3)
+	deploy/local/up
+
+stack-stop: ## stop them
+	deploy/local/down
+
+stack-wipe: ## stop them and delete what they hold
+	deploy/local/down --wipe
+
+stack-test: ## the pipeline on real Kafka, short: start, flow, a row, a broker killed
+	ELL_TEST_STACK=1 scripts/go-test -short -v -timeout 9m ./test/stack
+
+test-faults: ## the pipeline on real Kafka, long: thirty faults, scale-out, a full disk
+	ELL_TEST_STACK=1 go test -v -timeout 60m ./test/stack
+
 ui: ## build the website and fail when ui/dist differs from what is committed
 	scripts/ui
 
@@ -66,4 +81,4 @@ vuln: ## known vulnerabilities in what is called (needs the public database)
 clean: ## remove what was built
 	rm -rf bin $(CACHE)
 
-.PHONY: help build run test tools-test unit race interop browser ui lint fuzz bench golden screenshots vuln clean
+.PHONY: help build run test tools-test unit race interop browser stack stack-stop stack-wipe stack-test test-faults ui lint fuzz bench golden screenshots vuln clean

@@ -18,10 +18,11 @@ import (
 // settings are all flags of ell. They are text here: what each must look
 // like is checked in one place (options.go), so that all faults are told at once.
 type settings struct {
-	Config string `help:"YAML file with settings, named as the flags are." placeholder:"FILE" group:"General"`
-	Data   string `help:"Folder that holds the city: log, schemas, stations." placeholder:"DIR" group:"General"`
-	Log    string `help:"Least level of log lines: debug, info, warn or error." default:"warn" placeholder:"LEVEL" group:"General"`
-	LogFmt string `name:"log-format" help:"Form of log lines: text or json." default:"text" placeholder:"FORM" group:"General"`
+	Config  string `help:"YAML file with settings, named as the flags are." placeholder:"FILE" group:"General"`
+	Profile string `help:"Settings that ell brings along: stack, for what make stack starts on this machine." placeholder:"NAME" group:"General"`
+	Data    string `help:"Folder that holds the city: log, schemas, stations." placeholder:"DIR" group:"General"`
+	Log     string `help:"Least level of log lines: debug, info, warn or error." default:"warn" placeholder:"LEVEL" group:"General"`
+	LogFmt  string `name:"log-format" help:"Form of log lines: text or json." default:"text" placeholder:"FORM" group:"General"`
 
 	Speed     string `help:"City seconds to a real second, 0.1 to 3600." default:"10" group:"City"`
 	Seed      string `help:"Seed of the city; the same seed gives the same events." default:"1" group:"City"`
@@ -106,7 +107,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	parser, err := kong.New(&c,
 		kong.Name("ell"),
 		kong.Description("The Chicago 'L' as an event log. Without arguments: the whole system, at http://127.0.0.1:8888.\n\n"+
-			"Every flag can also be set in the environment (ELL_HTTP_ADDR for --http-addr) or in a YAML file (--config); flags win over the environment, which wins over the file."),
+			"Every flag can also be set in the environment (ELL_HTTP_ADDR for --http-addr) or in a YAML file (--config); flags win over the environment, which wins over the file, which wins over a profile."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.Resolvers(sources),
@@ -115,6 +116,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		return complain(stderr, fmt.Errorf("build the command line: %w", err), 1)
 	}
 	sources.file(args)
+	sources.named(args)
 	k, err := parser.Parse(args)
 	if exit >= 0 {
 		return exit // --help has been answered

@@ -59,6 +59,28 @@ func TestFlagsWinOverTheEnvironmentWhichWinsOverTheFile(t *testing.T) {
 	}
 }
 
+func TestAProfileFillsWhatNobodyElseSays(t *testing.T) {
+	code, out, errs := call(t, "registry: http://mine:8081\n", []string{"ELL_PROFILE=stack"}, "config", "--brokers", "mine:9092")
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	for name, want := range map[string]string{
+		"brokers":  "mine:9092 # flag --brokers",
+		"registry": "http://mine:8081 # file",
+		"connect":  "http://127.0.0.1:8083 # profile stack",
+	} {
+		if got := line(t, out, name); !strings.HasPrefix(got, name+": "+want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if strings.Contains(out, "chicago #") || !strings.Contains(out, "# postgres-password: (hidden)") {
+		t.Errorf("the password is not hidden:\n%s", out)
+	}
+	if code, _, errs := call(t, "", nil, "config", "--profile", "stuck"); code != 2 || !strings.Contains(errs, `no profile "stuck"`) {
+		t.Errorf("an unknown profile: code %d, %s", code, errs)
+	}
+}
+
 func TestAllFaultsOfAConfigurationAreToldAtOnce(t *testing.T) {
 	code, _, errs := call(t, "spede: 3\nseed: [1]\n", []string{"ELL_SPEEED=4"}, "config",
 		"--at", "yesterday", "--speed", "1e9", "--incidents", "some", "--http-addr", "8888", "--topics", "many",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -22,14 +23,22 @@ var secrets = []string{
 	"ELL_CONNECT_PASSWORD", "ELL_CONNECT_TOKEN", "ELL_POSTGRES_PASSWORD",
 }
 
+// profiles are settings that ell brings along, by name.
+//
+//go:embed profiles/*.yaml
+var profiles embed.FS
+
 // sources answers for flags that the command line leaves unset: first from
-// the environment, then from the YAML file. It gathers what is wrong with both.
+// the environment, then from the YAML file, last from a profile. It gathers
+// what is wrong with them.
 type sources struct {
-	env    map[string]string
-	path   string
-	yaml   map[string]any
-	faults []error
-	known  map[string]bool
+	env         map[string]string
+	path        string
+	yaml        map[string]any
+	profile     string
+	fromProfile map[string]any
+	faults      []error
+	known       map[string]bool
 }
 
 var _ kong.Resolver = (*sources)(nil)
@@ -44,7 +53,18 @@ func newSources(environ []string) *sources {
 	return s
 }
 
-func (s *sources) lookup(name string) (string, bool) { v, ok := s.env[name]; return v, ok }
+// lookup finds a secret: a variable, or what a profile brings along.
+func (s *sources) lookup(name string) (string, bool) {
+	if v, ok := s.env[name]; ok {
+		return v, true
+	}
+	v, ok := s.fromProfile[flagName(name)].(string)
+	return v, ok
+}
+
+func flagName(env string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(env, "ELL_")), "_", "-")
+}
 
 func envName(flag string) string {
 	return "ELL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
@@ -53,14 +73,7 @@ func envName(flag string) string {
 // file reads the YAML file that --config or ELL_CONFIG names. It runs before
 // the command line is parsed, since parsing asks for its values.
 func (s *sources) file(args []string) {
-	s.path = s.env["ELL_CONFIG"]
-	for i, a := range args {
-		if v, ok := strings.CutPrefix(a, "--config="); ok {
-			s.path = v
-		} else if a == "--config" && i+1 < len(args) {
-			s.path = args[i+1]
-		}
-	}
+	s.path = s.early(args, "config")
 	if s.path == "" {
 		return
 	}
@@ -86,14 +99,45 @@ func (s *sources) file(args []string) {
 	}
 }
 
+// early is the value of a flag that is needed before the command line is parsed.
+func (s *sources) early(args []string, flag string) string {
+	value := s.env[envName(flag)]
+	for i, a := range args {
+		if v, ok := strings.CutPrefix(a, "--"+flag+"="); ok {
+			value = v
+		} else if a == "--"+flag && i+1 < len(args) {
+			value = args[i+1]
+		}
+	}
+	return value
+}
+
+// named reads the profile that --profile, ELL_PROFILE or the file names.
+func (s *sources) named(args []string) {
+	s.profile = s.early(args, "profile")
+	if v, ok := s.yaml["profile"].(string); ok && s.profile == "" {
+		s.profile = v
+	}
+	if s.profile == "" {
+		return
+	}
+	text, err := profiles.ReadFile("profiles/" + s.profile + ".yaml")
+	if err != nil {
+		s.faults = append(s.faults, fmt.Errorf("--profile: there is no profile %q: ell has stack", s.profile))
+		return
+	}
+	if err := yaml.Unmarshal(text, &s.fromProfile); err != nil {
+		s.faults = append(s.faults, fmt.Errorf("profile %s: %w", s.profile, err))
+	}
+}
+
 // Validate finds variables and keys that no flag goes by.
 func (s *sources) Validate(a *kong.Application) error {
 	for _, f := range a.Flags {
 		s.known[f.Name] = true
 	}
 	for k := range s.env {
-		flag := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(k, "ELL_")), "_", "-")
-		if !s.known[flag] && !slices.Contains(secrets, k) && !strings.HasPrefix(k, "ELL_TEST_") {
+		if !s.known[flagName(k)] && !slices.Contains(secrets, k) && !strings.HasPrefix(k, "ELL_TEST_") {
 			s.faults = append(s.faults, fmt.Errorf("%s is set, but there is no setting of that name: see ell --help", k))
 		}
 	}
@@ -118,7 +162,11 @@ func (s *sources) Resolve(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, err
 	if v, ok := s.env[envName(f.Name)]; ok {
 		return v, nil
 	}
-	switch v := s.yaml[f.Name].(type) {
+	v, ok := s.yaml[f.Name]
+	if !ok {
+		v = s.fromProfile[f.Name]
+	}
+	switch v := v.(type) {
 	case nil, map[string]any, []any:
 		return nil, nil
 	case bool: // YAML reads an unquoted on or off as a truth value
@@ -150,6 +198,7 @@ func (s *sources) effective(k *kong.Context) []setting {
 		src := "default"
 		_, inEnv := s.env[envName(f.Name)]
 		_, inFile := s.yaml[f.Name]
+		_, inProfile := s.fromProfile[f.Name]
 		switch {
 		case onLine[f.Name]:
 			src = "flag --" + f.Name
@@ -157,13 +206,16 @@ func (s *sources) effective(k *kong.Context) []setting {
 			src = "environment " + envName(f.Name)
 		case inFile:
 			src = "file " + s.path
+		case inProfile:
+			src = "profile " + s.profile
 		}
 		out = append(out, setting{f.Name, f.Target.String(), src})
 	}
 	for _, name := range secrets {
 		if _, ok := s.env[name]; ok {
-			flag := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "ELL_")), "_", "-")
-			out = append(out, setting{flag, "(hidden)", "environment " + name})
+			out = append(out, setting{flagName(name), "(hidden)", "environment " + name})
+		} else if _, ok := s.fromProfile[flagName(name)]; ok {
+			out = append(out, setting{flagName(name), "(hidden)", "profile " + s.profile})
 		}
 	}
 	return out
