@@ -55,6 +55,13 @@ func (d Debezium) Config() (map[string]string, error) {
 	}
 	const server = "ell" // only inside the connector: the routes below give the topics their names
 	route := func(table string) string { return "^" + regexp.QuoteMeta(server+"."+d.Schema+"."+table) + "$" }
+	var tables, columns []string
+	for _, t := range StationTables(d.Stations, d.StationLines) {
+		tables = append(tables, regexp.QuoteMeta(d.Schema+"."+t.Name))
+		for _, c := range t.Columns {
+			columns = append(columns, regexp.QuoteMeta(d.Schema+"."+t.Name+"."+c))
+		}
+	}
 	config := map[string]string{
 		"connector.class":             "io.debezium.connector.postgresql.PostgresConnector",
 		"tasks.max":                   "1",
@@ -68,7 +75,8 @@ func (d Debezium) Config() (map[string]string, error) {
 		"slot.name":                   d.Slot(),
 		"publication.name":            d.Publication,
 		"publication.autocreate.mode": "disabled", // the migrations make it
-		"table.include.list":          strings.Join([]string{d.Schema + ".stations", d.Schema + ".station_lines"}, ","),
+		"table.include.list":          strings.Join(tables, ","),
+		"column.include.list":         strings.Join(columns, ","), // a table may have more, which are not ours to tell
 		"exactly.once.support":        "requested",
 
 		// A slot or an offset that is lost is made good by reading the tables again.

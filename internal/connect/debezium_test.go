@@ -23,7 +23,7 @@ func TestDebeziumRoutesBothTablesAndKeepsNoDefaultPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	for k, want := range map[string]string{
-		"table.include.list":              "public.stations,public.station_lines",
+		"table.include.list":              `public\.stations,public\.station_lines`,
 		"transforms.stations.regex":       `^ell\.public\.stations$`,
 		"transforms.stations.replacement": "org.chicago.cta.stations",
 		"transforms.lines.regex":          `^ell\.public\.station_lines$`,
@@ -35,6 +35,9 @@ func TestDebeziumRoutesBothTablesAndKeepsNoDefaultPassword(t *testing.T) {
 		if c[k] != want {
 			t.Errorf("%s is %q, want %q", k, c[k], want)
 		}
+	}
+	if c := c["column.include.list"]; !strings.Contains(c, `public\.stations\.order,`) || !strings.HasSuffix(c, `public\.station_lines\.order`) {
+		t.Errorf("columns %s", c)
 	}
 	for _, spoil := range []func(*connect.Debezium){
 		func(d *connect.Debezium) { d.Host = "" },
