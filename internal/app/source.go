@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"ell/internal/connect"
@@ -88,14 +87,8 @@ func (p *platform) byConnector(db *sql.DB) (run func(context.Context) error, err
 	if err != nil {
 		return nil, err
 	}
-	if err := p.metrics.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ell_connector_running", Help: "1 while Kafka Connect brings the station tables, 0 while something is wrong with its connector.",
-	}, func() float64 {
-		if flows.Load() {
-			return 1
-		}
-		return 0
-	})); err != nil {
+	if err := p.meter(gauge("ell_connector_running", "1 while Kafka Connect brings the station tables, 0 while something is wrong with its connector.", nil,
+		func() float64 { return one(flows.Load()) })); err != nil {
 		return nil, err
 	}
 	keep := connect.Keep{
