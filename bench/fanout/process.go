@@ -1,0 +1,211 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"ell/bench/fanout/contest"
+	"ell/bench/fanout/crowd"
+	"ell/bench/fanout/payload"
+)
+
+// usageOf reads what a process has used so far.
+func usageOf(pid int) (cpu time.Duration, resident int64, err error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read what the server uses: %w", err)
+	}
+	// The fields follow the name, which may have spaces and ends with the last parenthesis.
+	f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(f) < 22 {
+		return 0, 0, errors.New("read what the server uses: /proc has fewer fields than it should")
+	}
+	var ticks [2]int64
+	for i := range ticks {
+		if ticks[i], err = strconv.ParseInt(f[11+i], 10, 64); err != nil {
+			return 0, 0, fmt.Errorf("read what the server uses: %w", err)
+		}
+	}
+	pages, err := strconv.ParseInt(f[21], 10, 64)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read what the server uses: %w", err)
+	}
+	const perTick = 10 * time.Millisecond // USER_HZ is 100 on every platform of Go's
+	return time.Duration(ticks[0]+ticks[1]) * perTick, pages * int64(os.Getpagesize()), nil
+}
+
+// process is a contestant in a process of its own, and its viewers.
+type process struct {
+	*crowd.Crowd
+	pid     int
+	orders  io.WriteCloser
+	answers chan uint64 // number of the last frame published; closed when the process ends
+	wait    func() error
+	maker   *payload.Maker
+}
+
+// startProcess starts a contestant on a core.
+func startProcess(ctx context.Context, c contest.Contestant, size, core int) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(core), self, "serve", "-contestant", c.Name, "-frame", strconv.Itoa(size)) //nolint:gosec // ourselves
+	cmd.Stderr = os.Stderr
+	cmd.WaitDelay = time.Second
+	p := &process{answers: make(chan uint64, 1), wait: cmd.Wait}
+	if p.orders, err = cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	if p.maker, err = payload.New(size); err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	p.pid = cmd.Process.Pid // taskset becomes what it starts
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		return nil, fmt.Errorf("start %s: it ended: %w", c.Name, errors.Join(lines.Err(), cmd.Wait()))
+	}
+	addr, err := netip.ParseAddrPort(strings.TrimPrefix(lines.Text(), "at "))
+	if err != nil {
+		return nil, fmt.Errorf("start %s: it said %q: %w", c.Name, lines.Text(), err)
+	}
+	go func() {
+		defer close(p.answers)
+		for lines.Scan() {
+			if n, err := strconv.ParseUint(strings.TrimPrefix(lines.Text(), "published "), 10, 64); err == nil {
+				p.answers <- n
+			}
+		}
+	}()
+	p.Crowd, err = crowd.New(crowd.Config{Server: addr, Request: c.Request(), Read: p.read})
+	return p, err
+}
+
+// read reads one message of a contestant's stream.
+func (p *process) read(b []byte) (crowd.Message, error) {
+	h, ok, err := p.maker.Find(b)
+	return crowd.Message{Seq: h.Seq, Sent: h.Sent, Whole: h.Kind == payload.State, Skip: !ok}, err
+}
+
+// stop ends the process.
+func (p *process) stop() error {
+	p.Close()
+	_ = p.orders.Close()  // it reads to the end
+	for range p.answers { //nolint:revive // until it ends
+	}
+	return p.wait()
+}
+
+// result is what was measured while frames were published at one rate.
+type result struct {
+	Viewers    int           `json:"viewers"`
+	Rate       float64       `json:"rate"`       // frames a second
+	Deliveries float64       `json:"deliveries"` // a second
+	PerCPU     float64       `json:"per_cpu"`    // deliveries per second of the server's CPU
+	Busy       float64       `json:"busy"`       // part of a core that the server used
+	P50        time.Duration `json:"p50"`
+	P99        time.Duration `json:"p99"`
+	Missed     uint64        `json:"missed"`
+	Lost       uint64        `json:"lost"`
+	Bytes      uint64        `json:"bytes"` // a delivery, on the wire
+	Full       bool          `json:"full"`  // the server could not keep up
+	Why        string        `json:"why,omitempty"`
+}
+
+// publish has frames published at a rate for about a time, and measures until every
+// viewer has the last one. meanwhile, if any, is done once half of them are due.
+func (p *process) publish(ctx context.Context, rate float64, about time.Duration, meanwhile func() error) (result, error) {
+	period := time.Duration(float64(time.Second) / rate)
+	n := max(int(about/period), 8)
+	r := result{Viewers: p.Size(), Rate: rate}
+	p.Reset()
+	cpu, _, err := usageOf(p.pid)
+	if err != nil {
+		return r, err
+	}
+	began := time.Now()
+	half := began.Add(time.Duration(n) * period / 2)
+	if _, err := fmt.Fprintf(p.orders, "publish %d %d\n", n, period); err != nil {
+		return r, fmt.Errorf("order frames: %w", err)
+	}
+	var last, got uint64
+	var looked, moved time.Time
+	for behind := 1; behind > 0; {
+		if err := p.Poll(2 * time.Millisecond); err != nil {
+			return r, err
+		}
+		if now := time.Now(); last != 0 && now.Sub(looked) > 2*time.Millisecond {
+			behind, looked = p.Behind(last), now
+			if p.Tally.Deliveries != got {
+				got, moved = p.Tally.Deliveries, now
+			}
+			if now.Sub(moved) > time.Second {
+				r.Why = fmt.Sprintf("%d viewers were never given the newest frame", behind)
+				break
+			}
+		}
+		if meanwhile != nil && time.Now().After(half) {
+			if err := meanwhile(); err != nil {
+				return r, err
+			}
+			meanwhile = nil
+		}
+		if last == 0 {
+			select {
+			case seq, ok := <-p.answers:
+				if !ok {
+					return r, errors.New("the server ended")
+				}
+				last = seq
+			default:
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+	}
+	took := time.Since(began) - period // the first is due after a period
+	after, _, err := usageOf(p.pid)
+	if err != nil {
+		return r, err
+	}
+	t := p.Tally
+	r.Deliveries = float64(t.Deliveries) / took.Seconds()
+	r.PerCPU = float64(t.Deliveries) / max((after-cpu).Seconds(), 0.01)
+	r.Busy = (after - cpu).Seconds() / took.Seconds()
+	r.P50, r.P99, r.Missed, r.Lost = p.Late.Quantile(0.5), p.Late.Quantile(0.99), t.Missed, t.Lost
+	r.Bytes = t.Bytes / max(t.Deliveries, 1)
+	switch limit := max(period, shortest); {
+	case r.Why != "":
+	case r.Lost > 0:
+		r.Why = fmt.Sprintf("%d viewers were sent away", r.Lost)
+	case r.Missed > 0:
+		r.Why = fmt.Sprintf("%d frames were left out", r.Missed)
+	case r.P99 > limit:
+		r.Why = fmt.Sprintf("p99 is over %v", limit)
+	}
+	r.Full = r.Why != ""
+	return r, nil
+}
+
+// shortest is the least p99 that counts as too late: below it, it is the machine's
+// other work that is measured.
+const shortest = 5 * time.Millisecond
