@@ -175,6 +175,12 @@ func (c *Client) register(ctx context.Context, subject, text string, strict bool
 	defer cancel()
 	fresh := strict && c.isNew(ctx, subject, text)
 	id, err := c.cl.RegisterSchema(ctx, subject, sr.Schema{Schema: text}, -1, -1)
+	for range collisions {
+		if !conflict(err) {
+			break
+		}
+		id, err = c.cl.RegisterSchema(ctx, subject, sr.Schema{Schema: text}, -1, -1)
+	}
 	if err != nil {
 		return 0, c.explain("register "+subject, err)
 	}
@@ -239,6 +245,16 @@ func (c *Client) refuse(id event.ID, why string) error {
 	return fmt.Errorf("%w: %d%s", event.ErrUnknownSchema, id, why)
 }
 
+// collisions is how often a conflict is looked at again. Some registries answer
+// one also to the later of two clients that register the same schema at the
+// same moment, as the roles of a pipeline do when they are started together.
+const collisions = 2
+
+func conflict(err error) bool {
+	r, ok := errors.AsType[*sr.ResponseError](err)
+	return ok && r.StatusCode == http.StatusConflict
+}
+
 // explain says what went wrong with doing, and marks what no repetition mends.
 func (c *Client) explain(doing string, err error) error {
 	r, ok := errors.AsType[*sr.ResponseError](err)
@@ -254,7 +270,7 @@ func (c *Client) explain(doing string, err error) error {
 			err = u.Err // without the address, which is told already
 		}
 		return fmt.Errorf("%w: %s at %s: %w", ErrAway, doing, c.url, err)
-	case r.StatusCode == http.StatusConflict:
+	case conflict(err):
 		return fmt.Errorf("%w: %s at %s: the schema does not go with an earlier version of it: %.300s; keep fields and give new ones a default, or use another --prefix",
 			ErrRefused, doing, c.url, r.Message)
 	case r.StatusCode == http.StatusUnauthorized || r.StatusCode == http.StatusForbidden:

@@ -252,3 +252,21 @@ func TestManySchemasDoNotFillTheMemory(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestTwoClientsMayRegisterTheSameSchemaAtTheSameMoment(t *testing.T) {
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodPost:
+			w.Write([]byte(`{}`))
+		case asked.Add(1) == 1:
+			http.Error(w, `{"error_code":409,"message":"An artifact with ID 'a' in group 'null' already exists."}`, http.StatusConflict)
+		default:
+			w.Write([]byte(`{"id":7}`))
+		}
+	}))
+	t.Cleanup(s.Close)
+	if id, err := client(t, s.URL).Register(t.Context(), "a", `"string"`); err != nil || id != 7 {
+		t.Errorf("id %d, %v", id, err)
+	}
+}
