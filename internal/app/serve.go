@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -25,7 +26,7 @@ func Serve(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s, err := p.newSite(ctx, parts{rates: newRates()}, nil)
+	s, err := p.newSite(ctx, parts{}, nil)
 	if err != nil {
 		return err
 	}
@@ -42,6 +43,11 @@ type site struct {
 	server   *web.Server
 	commands *kgo.Client // nil: no control
 	watch    *logWatch
+	counted  *counted
+	letters  *kafka.Follower // counts the dead letters
+	flows    *flows
+
+	deadLetters atomic.Int64
 }
 
 // newSite makes the website; it tells of the parts that run beside it in this
@@ -61,16 +67,28 @@ func (p *platform) newSite(ctx context.Context, beside parts, space func() (free
 		return nil, err
 	}
 	s.pump = hub.NewPump(s.board, s.hub, log)
+	s.counted = newCounted(s.board.Topics(), s.pump.Batch)
 	s.follower, err = kafka.NewFollower(kafka.Follow{
-		Config: p.kafka, Topics: s.board.Topics(), Batch: s.pump.Batch, CaughtUp: s.pump.Ready, Logger: log,
+		Config: p.kafka, Topics: s.board.Topics(), Batch: s.counted.batch, CaughtUp: s.pump.Ready, Logger: log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.letters, err = kafka.NewFollower(kafka.Follow{
+		Config: p.kafka, Topics: []string{p.Names.DeadLetter()}, Logger: log, Refresh: 30 * time.Second,
+		Batch: func(_ context.Context, batch []event.Record) error {
+			s.deadLetters.Add(int64(len(batch)))
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.flows = p.newFlows(s, beside)
 	cfg := web.Config{
 		Addr: p.HTTPAddr, Hosts: p.Hosts, Network: p.net, Board: s.board, Hub: s.hub,
 		Ready:  func() []string { return p.unready(s, beside) },
-		System: func() any { return beside.system(s) }, Pipeline: func() web.Pipeline { return p.pipeline(s, beside) },
+		System: func() any { return beside.system(s) }, Pipeline: s.flows.pipeline,
 		Registry: p.metrics, Logger: log,
 	}
 	cfg.Dist = ui.Dist
@@ -114,6 +132,8 @@ func (s *site) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.watch.run(ctx) })
 	g.Go(func() error { return s.follower.Run(ctx) })
+	g.Go(func() error { return s.letters.Run(ctx) })
+	g.Go(func() error { return s.flows.run(ctx) })
 	g.Go(func() error { return s.pump.Run(ctx) })
 	g.Go(func() error { return s.hub.Run(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })

@@ -91,7 +91,7 @@ type role struct {
 }
 
 func (p *platform) newWhole(ctx context.Context, stack *embedded.Stack) (*whole, error) {
-	w := &whole{platform: p, stack: stack, parts: parts{embedded: stack != nil, rates: newRates()}}
+	w := &whole{platform: p, stack: stack, parts: parts{embedded: stack != nil}}
 	g, err := p.newGateway()
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ type PipelineNode struct {
 	ID     string  `json:"id"`
 	Kind   string  `json:"kind"` // producer, topic, gateway, registry, source, processor, board, viewers
 	Name   string  `json:"name"`
-	State  string  `json:"state"`  // ok, waiting, failed, off
+	State  string  `json:"state"`  // ok, waiting; of parts elsewhere also away, silent, unknown and elsewhere
 	Detail string  `json:"detail"` // a sentence
 	Rate   float64 `json:"rate"`   // records a second
 }
@@ -35,7 +35,9 @@ type PipelineEdge struct {
 	From       string  `json:"from"`
 	To         string  `json:"to"`
 	Topic      string  `json:"topic"` // "" where no topic is between
-	Rate       float64 `json:"rate"`  // records a second
+	Unit       string  `json:"unit"`  // what is counted: records, frames, or offsets (transactions take some of their own)
+	Count      int64   `json:"count"` // so far, since the parts or the topic began
+	Rate       float64 `json:"rate"`  // a second, over the last seconds
 	LagRecords int64   `json:"lag_records"`
 	LagMS      int64   `json:"lag_ms"`
 	Trend      float64 `json:"trend"` // records of lag gained a second; below 0: catching up
