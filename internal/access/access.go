@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strconv"
 )
@@ -108,5 +109,5 @@ func Distrusted(err error) bool {
 		header  tls.RecordHeaderError
 		alert   tls.AlertError
 	)
-	return errors.As(err, &cert) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &header) || errors.As(err, &alert)
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &cert) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &header) || errors.As(err, &alert)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ell/internal/access"
@@ -72,7 +74,8 @@ func (p *platform) await(ctx context.Context, what string, passes func(error) bo
 // ensureTopics creates the topics that are missing. Of those that are there,
 // differences that make results wrong are refused and others told; nothing is changed.
 func (p *platform) ensureTopics(ctx context.Context) error {
-	cl, err := p.kafka.New()
+	// With less patience than await's, so that the reason comes and not a timeout.
+	cl, err := p.kafka.New(kgo.RetryTimeout(4 * time.Second))
 	if err != nil {
 		return err
 	}
@@ -83,6 +86,8 @@ func (p *platform) ensureTopics(ctx context.Context) error {
 		return fmt.Errorf("%w: topics are missing, and user %q may not create them: start a role that may, or allow it Create (docs/security.md)", errNotYet, p.KafkaUser)
 	case errors.Is(err, kerr.InvalidReplicationFactor):
 		return fmt.Errorf("%w: fewer brokers are up than topics shall have replicas: start the others, or choose --replication: %w", errNotYet, err)
+	case errors.Is(err, io.EOF) && p.KafkaSASL != "":
+		return fmt.Errorf("%w: the broker hangs up on user %q: see the password, --kafka-sasl and --kafka-tls", err, p.KafkaUser)
 	case err != nil:
 		return err
 	}

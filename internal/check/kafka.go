@@ -158,7 +158,10 @@ func replication(ctx context.Context, cl *kgo.Client, topics []string) []Finding
 		return nil
 	}
 	adm := kadm.NewClient(cl)
-	topics = append(slices.Clone(topics), "__transaction_state", "__consumer_offsets")
+	internal := []string{"__transaction_state", "__consumer_offsets"}
+	if _, err := adm.Metadata(ctx, internal...); err == nil { // not everybody may see them
+		topics = append(slices.Clone(topics), internal...)
+	}
 	meta, err := adm.Metadata(ctx, topics...)
 	if err != nil {
 		return []Finding{bad("replication", "see whether this user may describe topics", "%v", err)}
