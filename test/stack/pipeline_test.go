@@ -50,6 +50,13 @@ func (c *cluster) start(layout event.Layout, brokers []string, roles ...string) 
 	p := &pipeline{cluster: c, names: event.Names{Prefix: event.DefaultPrefix, Layout: layout}, cl: c.client()}
 	p.adm = kadm.NewClient(p.cl)
 	p.brokersFor = brokers
+	c.t.Cleanup(func() {
+		for _, r := range p.roles {
+			if c.t.Failed() {
+				c.t.Logf("%s: %s", r.name, r.proc.Output())
+			}
+		}
+	})
 	p.add(roles...)
 	return p
 }
@@ -130,7 +137,7 @@ func (p *pipeline) role(name string) *role {
 func (p *pipeline) ready() {
 	p.t.Helper()
 	p.alive()
-	system.Within(p.t, 90*time.Second, func() error { return system.Get("http://"+p.http+"/readyz", nil) })
+	system.Within(p.t, 3*time.Minute, func() error { p.alive(); return system.Get("http://"+p.http+"/readyz", nil) })
 }
 
 // alive fails the test if a role has ended by itself.
