@@ -250,7 +250,7 @@ func (p *pipeline) row(name string) (shown, gone time.Duration) {
 	p.sql(`INSERT INTO stations (stop_id, direction_id, stop_name, station_name, station_id, "order", red) VALUES (39999, 'S', 'New', $1, 49990, 99, true)`, name)
 	p.sql(`INSERT INTO station_lines (line, station_id, "order") VALUES ('red', 49990, 99)`)
 	begun := time.Now()
-	system.Within(p.t, 30*time.Second, func() error {
+	system.Within(p.t, 90*time.Second, func() error {
 		if !strings.Contains(p.page("/line/red"), name) {
 			return fmt.Errorf("%s is not on the page", name)
 		}
@@ -260,7 +260,7 @@ func (p *pipeline) row(name string) (shown, gone time.Duration) {
 	p.sql(`DELETE FROM station_lines WHERE station_id = 49990`)
 	p.sql(`DELETE FROM stations WHERE station_id = 49990`)
 	begun = time.Now()
-	system.Within(p.t, 30*time.Second, func() error {
+	system.Within(p.t, 90*time.Second, func() error {
 		if strings.Contains(p.page("/line/red"), name) {
 			return fmt.Errorf("%s is still on the page", name)
 		}
