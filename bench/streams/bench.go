@@ -25,6 +25,7 @@ type bench struct {
 	adm      *kadm.Client
 	registry *srfake.Registry
 	enc      *event.Encoder
+	schemas  map[event.ID]string
 	raw      *os.File
 }
 
@@ -74,12 +75,13 @@ func (b *bench) startRegistry(ctx context.Context) (*event.Encoder, error) {
 		return nil, err
 	}
 	ids := event.IDs{}
+	b.schemas = map[event.ID]string{}
 	for _, s := range event.Schemas() {
 		made, err := cl.CreateSchema(ctx, s.Subject, sr.Schema{Schema: s.Text, Type: sr.TypeAvro})
 		if err != nil {
 			return nil, err
 		}
-		ids[s.Name] = made.ID
+		ids[s.Name], b.schemas[made.ID] = made.ID, s.Text
 	}
 	return event.NewEncoder(ids)
 }

@@ -11,18 +11,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// totals is what stands on a topic of totals, read committed.
-type totals struct {
-	counts  truth
+// outputs is what was found on a topic of results, read committed.
+type outputs struct {
 	records int64
-	commits int64 // on the partition that has the most
+	commits int64 // transactions, on the partition that has the most
 	last    int64 // when the last of them was committed, ms, by the broker's clock
 }
 
-// readTotals reads a topic of totals to its end. A total must never fall: with
-// exactly once that would be a fault, and at least once only counts too much.
-func (b *bench) readTotals(ctx context.Context, topic string) (totals, error) {
-	got := totals{counts: truth{}}
+// readOutputs reads a topic of results to its end and gives f every record.
+func (b *bench) readOutputs(ctx context.Context, topic string, f func(*kgo.Record) error) (got outputs, err error) {
 	ends, err := b.adm.ListCommittedOffsets(ctx, topic)
 	if err != nil {
 		return got, fmt.Errorf("look up the end of %s: %w", topic, err)
@@ -62,8 +59,9 @@ func (b *bench) readTotals(ctx context.Context, topic string) (totals, error) {
 				}
 				return
 			}
+			got.records++
 			if err == nil {
-				err = got.take(r)
+				err = f(r)
 			}
 			open[r.Partition], ended[r.Partition] = true, at
 		})
@@ -78,6 +76,20 @@ func (b *bench) readTotals(ctx context.Context, topic string) (totals, error) {
 	return got, nil
 }
 
+// totals is what stands on a topic of totals.
+type totals struct {
+	outputs
+	counts truth
+}
+
+// readTotals reads a topic of totals to its end. A total that falls is a
+// fault: with exactly once nobody may see one, and at least once counts too much.
+func (b *bench) readTotals(ctx context.Context, topic string) (got totals, err error) {
+	got.counts = truth{}
+	got.outputs, err = b.readOutputs(ctx, topic, got.take)
+	return got, err
+}
+
 // take understands one total: key the station's id as text, value JSON.
 func (t *totals) take(r *kgo.Record) error {
 	var v struct {
@@ -90,7 +102,6 @@ func (t *totals) take(r *kgo.Record) error {
 	if v.Count < t.counts[v.Station] {
 		return fmt.Errorf("%s-%d@%d: the total of station %d falls from %d to %d", r.Topic, r.Partition, r.Offset, v.Station, t.counts[v.Station], v.Count)
 	}
-	t.records++
 	t.counts[v.Station] = v.Count
 	return nil
 }

@@ -85,6 +85,8 @@ func run(ctx context.Context, args []string) error {
 	switch *part {
 	case "totals":
 		err = b.totals(ctx)
+	case "trains":
+		err = b.trains(ctx)
 	default:
 		err = fmt.Errorf("-part %s: want totals, trains or restore", *part)
 	}

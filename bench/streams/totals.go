@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,7 +186,7 @@ func (b *bench) runTotals(ctx context.Context, c contestant, run, events int) (r
 	}
 	begun, err := b.awaitGroup(ctx, p, group)
 	if err == nil {
-		err = b.awaitInput(ctx, p, group, input, int64(events))
+		err = b.awaitInput(ctx, p, group, regexp.MustCompile("^"+regexp.QuoteMeta(input)+"$"), int64(events))
 	}
 	var got totals
 	for err == nil {
@@ -207,49 +208,4 @@ func (b *bench) runTotals(ctx context.Context, c contestant, run, events int) (r
 	res.CPU, res.PeakMB = u.CPU.Seconds(), float64(u.Peak)/(1<<20)
 	res.Outputs, res.Commits = got.records, got.commits
 	return res, clean(ctx)
-}
-
-// patience is the longest that one run may take.
-const patience = 10 * time.Minute
-
-// awaitGroup returns the moment when the group has its members and their
-// shares for the first time: the start of consumption.
-func (b *bench) awaitGroup(ctx context.Context, p *proc, group string) (time.Time, error) {
-	for limit := time.Now().Add(2 * time.Minute); time.Now().Before(limit); {
-		if err := p.ended(); err != nil {
-			return time.Time{}, err
-		}
-		g, err := b.adm.DescribeGroups(ctx, group)
-		if err == nil && g[group].State == "Stable" {
-			return time.Now(), nil
-		}
-		sleep(ctx, 10*time.Millisecond)
-		if ctx.Err() != nil {
-			return time.Time{}, ctx.Err()
-		}
-	}
-	return time.Time{}, fmt.Errorf("group %s never came together: %w", group, errTooSlow)
-}
-
-// awaitInput waits until the group has committed n offsets of the input.
-func (b *bench) awaitInput(ctx context.Context, p *proc, group, input string, n int64) error {
-	for limit := time.Now().Add(patience); time.Now().Before(limit); {
-		if err := p.ended(); err != nil {
-			return err
-		}
-		var done int64
-		if os, err := b.adm.FetchOffsets(ctx, group); err == nil {
-			for _, o := range os[input] {
-				done += max(o.At, 0)
-			}
-		}
-		if done >= n {
-			return nil
-		}
-		sleep(ctx, 100*time.Millisecond)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-	return fmt.Errorf("group %s: %w", group, errTooSlow)
 }

@@ -1,5 +1,7 @@
 package bench;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -12,7 +14,6 @@ import org.apache.avro.Schema;
 /** Fetches schemas by id from a registry with Confluent's API, each once. Not safe for concurrent use. */
 final class Registry {
   private final Map<Integer, Schema> known = new HashMap<>();
-  private final HttpClient http = HttpClient.newHttpClient();
 
   Schema schema(int id) {
     Schema s = known.get(id);
@@ -24,16 +25,24 @@ final class Registry {
   }
 
   private Schema fetch(int id) {
+    return new Schema.Parser().parse(get("/schemas/ids/" + id).get("schema").asText());
+  }
+
+  /** The id of the newest schema of a subject. */
+  static int latest(String subject) {
+    return get("/subjects/" + subject + "/versions/latest").get("id").asInt();
+  }
+
+  private static JsonNode get(String path) {
     try {
-      HttpRequest r = HttpRequest.newBuilder(URI.create(Settings.env("REGISTRY") + "/schemas/ids/" + id)).build();
-      HttpResponse<String> answer = http.send(r, HttpResponse.BodyHandlers.ofString());
+      HttpRequest r = HttpRequest.newBuilder(URI.create(Settings.env("REGISTRY") + path)).build();
+      HttpResponse<String> answer = HttpClient.newHttpClient().send(r, HttpResponse.BodyHandlers.ofString());
       if (answer.statusCode() != 200) {
-        throw new IllegalStateException("schema id " + id + ": the registry answers " + answer.statusCode());
+        throw new IllegalStateException(path + ": the registry answers " + answer.statusCode());
       }
-      String text = new com.fasterxml.jackson.databind.ObjectMapper().readTree(answer.body()).get("schema").asText();
-      return new Schema.Parser().parse(text);
+      return new ObjectMapper().readTree(answer.body());
     } catch (IOException | InterruptedException e) {
-      throw new IllegalStateException("fetch schema id " + id, e);
+      throw new IllegalStateException("ask the registry for " + path, e);
     }
   }
 }
