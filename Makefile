@@ -63,6 +63,15 @@ $(CACHE)/golangci-lint: tools/go.mod
 	@echo "building golangci-lint (once, some minutes)"
 	cd tools && go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+deploy-check: build $(CACHE)/deploy/prometheus ## compose files, Dockerfile, alerts and dashboards, without Docker
+	cd deploy/check && go vet ./... && ../../scripts/go-test -timeout 5m ./...
+
+$(CACHE)/deploy/prometheus: deploy/check/go.mod
+	@mkdir -p $(@D)
+	@echo "building promtool and Prometheus (once, some minutes)"
+	cd deploy/check && go build -tags remove_all_sd,enable_dns_sd -o ../../$(@D)/ github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus/cmd/prometheus
+	@touch $@
+
 fuzz: ## every fuzz target for 30 s
 	scripts/fuzz 30s
 
@@ -81,4 +90,4 @@ vuln: ## known vulnerabilities in what is called (needs the public database)
 clean: ## remove what was built
 	rm -rf bin $(CACHE)
 
-.PHONY: help build run test tools-test unit race interop browser stack stack-stop stack-wipe stack-test test-faults ui lint fuzz bench golden screenshots vuln clean
+.PHONY: help build run test tools-test unit race interop browser stack stack-stop stack-wipe stack-test test-faults ui lint fuzz bench golden screenshots vuln clean deploy-check
