@@ -27,6 +27,10 @@ type bench struct {
 	enc      *event.Encoder
 	schemas  map[event.ID]string
 	raw      *os.File
+
+	// Of the restart under way: when it began, and where the outputs ended before it.
+	begun  time.Time
+	before map[int32]int64
 }
 
 func newBench(ctx context.Context, s settings) (_ *bench, err error) {
@@ -156,6 +160,7 @@ func (b *bench) remove(ctx context.Context, topics ...string) error {
 	if len(topics) == 0 {
 		return nil
 	}
+	b.cl.PurgeTopicsFromClient(topics...) // one made anew has another id
 	gone, err := b.adm.DeleteTopics(ctx, topics...)
 	if err != nil {
 		return fmt.Errorf("delete topics %v: %w", topics, err)

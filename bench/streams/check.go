@@ -18,16 +18,17 @@ type outputs struct {
 	last    int64 // when the last of them was committed, ms, by the broker's clock
 }
 
-// readOutputs reads a topic of results to its end and gives f every record.
-func (b *bench) readOutputs(ctx context.Context, topic string, f func(*kgo.Record) error) (got outputs, err error) {
+// readOutputs reads a topic of results to its end, beginning at the given
+// offsets or, where there are none, at the start, and gives f every record.
+func (b *bench) readOutputs(ctx context.Context, topic string, begin map[int32]int64, f func(*kgo.Record) error) (got outputs, err error) {
 	ends, err := b.adm.ListCommittedOffsets(ctx, topic)
 	if err != nil {
 		return got, fmt.Errorf("look up the end of %s: %w", topic, err)
 	}
 	left, from := map[int32]int64{}, map[int32]kgo.Offset{}
 	for p, o := range ends[topic] {
-		if o.Offset > 0 {
-			left[p], from[p] = o.Offset, kgo.NewOffset().AtStart()
+		if o.Offset > begin[p] {
+			left[p], from[p] = o.Offset, kgo.NewOffset().At(begin[p])
 		}
 	}
 	if len(from) == 0 {
@@ -86,7 +87,7 @@ type totals struct {
 // fault: with exactly once nobody may see one, and at least once counts too much.
 func (b *bench) readTotals(ctx context.Context, topic string) (got totals, err error) {
 	got.counts = truth{}
-	got.outputs, err = b.readOutputs(ctx, topic, got.take)
+	got.outputs, err = b.readOutputs(ctx, topic, nil, got.take)
 	return got, err
 }
 

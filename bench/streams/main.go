@@ -87,6 +87,8 @@ func run(ctx context.Context, args []string) error {
 		err = b.totals(ctx)
 	case "trains":
 		err = b.trains(ctx)
+	case "restore":
+		err = b.restore(ctx)
 	default:
 		err = fmt.Errorf("-part %s: want totals, trains or restore", *part)
 	}

@@ -86,6 +86,12 @@ func (p *proc) look() {
 	}
 }
 
+func (p *proc) peakSoFar() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.peak
+}
+
 // ended says whether the process is gone, and why as an error.
 func (p *proc) ended() error {
 	select {

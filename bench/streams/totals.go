@@ -54,13 +54,21 @@ func goContestant(tool string, args ...string) func(*bench, string) []string {
 	return func(b *bench, _ string) []string { return append([]string{b.goTool(tool)}, args...) }
 }
 
+// changelogs are the topics that Kafka Streams keeps stores in.
+func changelogs(group string, stores ...string) (specs []event.TopicSpec) {
+	for _, s := range stores {
+		specs = append(specs, event.TopicSpec{Name: group + "-" + s + "-changelog", Partitions: event.Partitions, Compact: true})
+	}
+	return specs
+}
+
 // contestants of the totals, Ell first: the others are compared with it.
 func contestants() []contestant {
 	ks := func(form string) contestant {
 		return contestant{
 			name: "Kafka Streams", form: form, guarantee: exactlyOnce, output: groupOutput, own: groupTopics,
 			others: func(group string) []event.TopicSpec {
-				specs := []event.TopicSpec{{Name: group + "-totals-changelog", Partitions: event.Partitions, Compact: true}}
+				specs := changelogs(group, "totals")
 				if form == "dsl" {
 					specs = append(specs, event.TopicSpec{Name: group + "-totals-repartition", Partitions: event.Partitions, Delete: true, RetentionMS: -1})
 				}

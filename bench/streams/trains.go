@@ -56,11 +56,8 @@ func rails() []rail {
 			groups:     func(_ *bench, _, group string) (string, string, string) { return group, group, group + ".by-line" },
 			outputs:    func(_, group string) (string, string) { return group + ".trains", group + ".trains.lines" },
 			specs: func(_ event.Names, group string) []event.TopicSpec {
-				specs := []event.TopicSpec{{Name: group + ".by-line", Partitions: event.Partitions, Delete: true, RetentionMS: -1}}
-				for _, s := range []string{"trains", "legs", "lines", "visits"} {
-					specs = append(specs, event.TopicSpec{Name: group + "-" + s + "-changelog", Partitions: event.Partitions, Compact: true})
-				}
-				return specs
+				return append(changelogs(group, "trains", "legs", "lines", "visits"),
+					event.TopicSpec{Name: group + ".by-line", Partitions: event.Partitions, Delete: true, RetentionMS: -1})
 			},
 		}
 	}
@@ -180,7 +177,7 @@ type positions struct {
 func (b *bench) readTrains(ctx context.Context, topic string) (got positions, err error) {
 	got.trains = map[string]*event.Train{}
 	dec := event.NewDecoder(schemas(b.schemas))
-	got.outputs, err = b.readOutputs(ctx, topic, func(r *kgo.Record) error {
+	got.outputs, err = b.readOutputs(ctx, topic, nil, func(r *kgo.Record) error {
 		rec := event.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value}
 		t := &event.Train{}
 		if err := dec.Train(&rec, t); err != nil {

@@ -4,9 +4,11 @@ import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
+import org.apache.kafka.streams.processor.StateRestoreListener;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 
 /** What the runner says (in the environment), and how every Kafka Streams contestant is tuned. */
@@ -41,6 +43,10 @@ final class Settings {
     p.put(StreamsConfig.consumerPrefix(ConsumerConfig.RECEIVE_BUFFER_CONFIG), 1 << 20);
     p.put(StreamsConfig.producerPrefix(ProducerConfig.BATCH_SIZE_CONFIG), 256 << 10);
     p.put(StreamsConfig.producerPrefix(ProducerConfig.BUFFER_MEMORY_CONFIG), 64L << 20);
+    if (System.getenv("INSTANCE") != null) { // static membership, so that a restarted instance is waited for by nobody
+      p.put(StreamsConfig.consumerPrefix(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG), env("INSTANCE"));
+    }
+    p.put(StreamsConfig.restoreConsumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), 50_000);
     return p;
   }
 
@@ -57,7 +63,34 @@ final class Settings {
       streams.close();
       stop.countDown();
     }));
+    streams.setGlobalStateRestoreListener(new Restored());
     streams.start();
     stop.await();
+  }
+
+  /** Says how long restoring took, from the first partition's beginning to the last one's end. */
+  private static final class Restored implements StateRestoreListener {
+    private long begun;
+    private long records;
+    private int open;
+
+    @Override
+    public synchronized void onRestoreStart(TopicPartition p, String store, long from, long to) {
+      if (begun == 0) {
+        begun = System.nanoTime();
+      }
+      open++;
+    }
+
+    @Override
+    public void onBatchRestored(TopicPartition p, String store, long end, long n) {}
+
+    @Override
+    public synchronized void onRestoreEnd(TopicPartition p, String store, long n) {
+      records += n;
+      if (--open == 0) {
+        System.out.printf("restored %d records in %d ms%n", records, (System.nanoTime() - begun) / 1_000_000);
+      }
+    }
   }
 }
