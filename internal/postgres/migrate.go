@@ -3,13 +3,17 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"ell/internal/access"
 	"ell/internal/cta"
 )
 
@@ -164,15 +168,21 @@ func fill(ctx context.Context, tx *sql.Tx, into string, rows [][]any) error {
 }
 
 // Transient says whether err may pass by waiting: the server is away, starts,
-// stops, or has no place left. A refused password or a missing right does not pass.
+// stops, or has no place left. A refused password, a missing right or a
+// certificate that is not trusted does not pass.
 func Transient(err error) bool {
-	var said *pgconn.PgError
-	if !errors.As(err, &said) {
-		return err != nil // the connection; the server itself said nothing
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch said.Code[:2] {
+		case "08", "40", "53", "55", "57", "58": // connection, rollback, resources, state (locks), operator, system
+			return true
+		}
+		return false
 	}
-	switch said.Code[:2] {
-	case "08", "40", "53", "55", "57", "58": // connection, rollback, resources, state (locks), operator, system
-		return true
+	if access.Distrusted(err) {
+		return false
 	}
-	return false
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded)
 }
