@@ -245,17 +245,34 @@ func TestRecordsOfAnOlderAndANewerWriterAreRead(t *testing.T) {
 	}
 }
 
-func TestTheHotRecordsCostNoAllocation(t *testing.T) {
+func TestRecordsCostNoAllocation(t *testing.T) {
 	e, d, _ := codecs(t)
 	s := samples(e, d)
-	var a event.Arrival
-	var u event.Turnstile
+	var (
+		a  event.Arrival
+		u  event.Turnstile
+		tn event.Train
+		l  event.LineStatus
+		w  event.Window
+		k  event.Clock
+		v  event.Weather
+	)
 	buf := make([]byte, 0, 256)
-	ar, tu := s["arrival"].rec, s["turnstile"].rec
+	ar, tu, tr, li, wi, cl, we := s["arrival"].rec, s["turnstile"].rec, s["train"].rec, s["line"].rec, s["window"].rec, s["clock"].rec, s["weather"].rec
 	for name, f := range map[string]func(){
 		"decode arrival":   func() { _ = d.Arrival(&ar, &a) },
 		"decode turnstile": func() { _ = d.Turnstile(&tu, &u) },
+		"decode train":     func() { _ = d.Train(&tr, &tn) },
+		"decode line":      func() { _ = d.Line(&li, &l) },
+		"decode window":    func() { _ = d.Window(&wi, &w) },
+		"decode clock":     func() { _ = d.Clock(&cl, &k) },
+		"decode weather":   func() { _ = d.Weather(&we, &v) },
 		"encode arrival":   func() { buf = e.AppendArrival(e.AppendArrivalKey(buf[:0], 1, noon), &a) },
+		"encode train":     func() { buf = e.AppendTrain(e.AppendTrainKey(buf[:0], "RD101"), &tn) },
+		"encode line":      func() { buf = e.AppendLine(e.AppendLineKey(buf[:0], "red"), &l) },
+		"encode window":    func() { buf = e.AppendWindow(e.AppendWindowKey(buf[:0], 1, noon), &w) },
+		"encode clock":     func() { buf = e.AppendClock(e.AppendClockKey(buf[:0]), &k) },
+		"encode weather":   func() { buf = e.AppendWeather(e.AppendWeatherKey(buf[:0], noon), &v) },
 		"encode turnstile": func() { buf = e.AppendTurnstile(e.AppendTurnstileKey(buf[:0], 1, noon), &u) },
 	} {
 		f()

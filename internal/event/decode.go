@@ -94,73 +94,80 @@ func (d *Decoder) turnstile(r *Record, t *Turnstile) error {
 	return same(station, t.StationID)
 }
 
-// read decodes a value of kind k by f, and names the record in an error.
-func (d *Decoder) read(what string, k kind, r *Record, f func(c *cursor)) error {
+// value opens the value of a record of kind k.
+func (d *Decoder) value(k kind, r *Record) (cursor, error) {
 	b, err := d.body(k, r.Value)
-	if err != nil {
-		return wrap(what, r, err)
-	}
-	c := cursor{b: b}
-	f(&c)
-	if err := c.err(); err != nil {
-		return wrap(what, r, err)
-	}
-	return nil
+	return cursor{b: b}, err
 }
 
 // Weather reads a reading: key and value.
 func (d *Decoder) Weather(r *Record, w *Weather) error {
+	if err := d.weather(r, w); err != nil {
+		return wrap("weather", r, err)
+	}
+	return nil
+}
+
+func (d *Decoder) weather(r *Record, w *Weather) error {
 	b, err := d.body(weatherKey, r.Key)
 	if err != nil {
-		return wrap("weather", r, err)
+		return err
 	}
 	c := cursor{b: b}
 	ts := c.long()
 	if err := c.err(); err != nil {
-		return wrap("weather", r, err)
+		return err
 	}
-	return d.read("weather", weatherValue, r, func(c *cursor) {
-		*w = Weather{Timestamp: ts, Temperature: c.float(), Status: c.text()}
-	})
+	if c, err = d.value(weatherValue, r); err != nil {
+		return err
+	}
+	*w = Weather{Timestamp: ts, Temperature: c.float(), Status: c.word(&d.words, &d.last.weather)}
+	return c.err()
 }
 
 // Train reads where a train is. A tombstone gives a train out of service of
 // which only the id is known.
 func (d *Decoder) Train(r *Record, t *Train) error {
+	if err := d.train(r, t); err != nil {
+		return wrap("train", r, err)
+	}
+	return nil
+}
+
+func (d *Decoder) train(r *Record, t *Train) error {
+	in, last := &d.words, &d.last
 	if r.Value == nil {
 		b, err := d.body(trainKey, r.Key)
 		if err != nil {
-			return wrap("train", r, err)
+			return err
 		}
 		c := cursor{b: b}
-		*t = Train{TrainID: c.text(), Status: OutOfService, Call: -1, NextCall: -1}
-		if err := c.err(); err != nil {
-			return wrap("train", r, err)
-		}
-		return nil
+		*t = Train{TrainID: c.word(in, &last.train), Status: OutOfService, Call: -1, NextCall: -1}
+		return c.err()
 	}
-	return d.read("train", trainValue, r, func(c *cursor) {
-		in, last := &d.words, &d.last
-		*t = Train{}
-		t.TrainID = c.word(in, &last.train)
-		t.Line = c.word(in, &last.line)
-		t.Pattern = c.word(in, &last.pattern)
-		t.Call = c.int32()
-		t.StationID = c.int32()
-		t.Direction = c.word(in, &last.dir)
-		t.Status = c.word(in, &last.status)
-		t.ArrivedAt, t.DepartAt = c.long(), c.long()
-		t.NextCall = c.int32()
-		t.DueAt = c.long()
-		t.DelayS = c.int32()
-		t.Late = c.long()
-		t.Source = d.source(c)
-	})
+	c, err := d.value(trainValue, r)
+	if err != nil {
+		return err
+	}
+	*t = Train{}
+	t.TrainID = c.word(in, &last.train)
+	t.Line = c.word(in, &last.line)
+	t.Pattern = c.word(in, &last.pattern)
+	t.Call = c.int32()
+	t.StationID = c.int32()
+	t.Direction = c.word(in, &last.dir)
+	t.Status = c.word(in, &last.status)
+	t.ArrivedAt, t.DepartAt = c.long(), c.long()
+	t.NextCall = c.int32()
+	t.DueAt = c.long()
+	t.DelayS = c.int32()
+	t.Late = c.long()
+	t.Source = d.source(&c)
+	return c.err()
 }
 
 func (d *Decoder) source(c *cursor) Source {
-	var last string
-	s := Source{Topic: c.word(&d.words, &last)}
+	s := Source{Topic: c.word(&d.words, &d.last.topic)}
 	s.Partition = c.int32()
 	s.Offset, s.Appended = c.long(), c.long()
 	return s
@@ -169,56 +176,94 @@ func (d *Decoder) source(c *cursor) Source {
 // maxHeadways bounds the headways of one line: directions, and room for more.
 const maxHeadways = 64
 
-// Line reads how a line is running.
+// Line reads how a line is running. It appends to l.Headways[:0]: whoever keeps
+// them decodes into another LineStatus next.
 func (d *Decoder) Line(r *Record, l *LineStatus) error {
-	return d.read("line status", lineValue, r, func(c *cursor) {
-		*l = LineStatus{}
-		l.Line, l.Status, l.Reason = c.text(), c.text(), c.text()
-		l.Trains = c.int32()
-		const least = 3 // bytes of an item
-		for n := c.count(least, 0, maxHeadways); n > 0; n = c.count(least, len(l.Headways), maxHeadways) {
-			for range n {
-				l.Headways = append(l.Headways, Headway{Direction: c.text(), Observed: c.int32(), Scheduled: c.int32()})
-			}
+	if err := d.line(r, l); err != nil {
+		return wrap("line status", r, err)
+	}
+	return nil
+}
+
+func (d *Decoder) line(r *Record, l *LineStatus) error {
+	c, err := d.value(lineValue, r)
+	if err != nil {
+		return err
+	}
+	in, last := &d.words, &d.last
+	*l = LineStatus{Headways: l.Headways[:0]}
+	l.Line, l.Status, l.Reason = c.word(in, &last.line), c.word(in, &last.lineStatus), c.word(in, &last.reason)
+	l.Trains = c.int32()
+	const least = 3 // bytes of an item
+	for n := c.count(least, 0, maxHeadways); n > 0; n = c.count(least, len(l.Headways), maxHeadways) {
+		for range n {
+			l.Headways = append(l.Headways, Headway{Direction: c.word(in, &last.dir), Observed: c.int32(), Scheduled: c.int32()})
 		}
-		l.UpdatedAt, l.Late = c.long(), c.long()
-		l.Source = d.source(c)
-	})
+	}
+	l.UpdatedAt, l.Late = c.long(), c.long()
+	l.Source = d.source(&c)
+	return c.err()
 }
 
 // Window reads the entries of a station in a window.
 func (d *Decoder) Window(r *Record, w *Window) error {
-	return d.read("window", windowValue, r, func(c *cursor) {
+	c, err := d.value(windowValue, r)
+	if err == nil {
 		*w = Window{StationID: c.int32(), Start: c.long(), End: c.long(), Count: c.long()}
-	})
+		err = c.err()
+	}
+	if err != nil {
+		return wrap("window", r, err)
+	}
+	return nil
 }
 
 // Clock reads the city's clock.
 func (d *Decoder) Clock(r *Record, k *Clock) error {
-	return d.read("city clock", clockValue, r, func(c *cursor) {
-		*k = Clock{}
-		k.CityTime, k.WallTime = c.long(), c.long()
-		k.Speed, k.Paused = c.double(), c.bool()
-		k.Seed, k.Start = c.long(), c.long()
-		k.Incidents = c.text()
-		k.WeatherSent = c.long()
-	})
+	if err := d.clock(r, k); err != nil {
+		return wrap("city clock", r, err)
+	}
+	return nil
+}
+
+func (d *Decoder) clock(r *Record, k *Clock) error {
+	c, err := d.value(clockValue, r)
+	if err != nil {
+		return err
+	}
+	*k = Clock{}
+	k.CityTime, k.WallTime = c.long(), c.long()
+	k.Speed, k.Paused = c.double(), c.bool()
+	k.Seed, k.Start = c.long(), c.long()
+	k.Incidents = c.word(&d.words, &d.last.incidents)
+	k.WeatherSent = c.long()
+	return c.err()
 }
 
 // Command reads a command to the city.
 func (d *Decoder) Command(r *Record, m *Command) error {
-	return d.read("command", commandValue, r, func(c *cursor) {
-		*m = Command{ID: c.text(), IssuedAt: c.long()}
-		if c.some() {
-			v := c.double()
-			m.Speed = &v
-		}
-		if c.some() {
-			v := c.bool()
-			m.Paused = &v
-		}
-		if c.some() {
-			m.Incident = &Incident{Kind: c.text(), Line: c.text(), TrainID: c.text(), StationID: c.int32(), Direction: c.text(), Minutes: c.int32()}
-		}
-	})
+	c, err := d.value(commandValue, r)
+	if err == nil {
+		c.command(m)
+		err = c.err()
+	}
+	if err != nil {
+		return wrap("command", r, err)
+	}
+	return nil
+}
+
+func (c *cursor) command(m *Command) {
+	*m = Command{ID: c.text(), IssuedAt: c.long()}
+	if c.some() {
+		v := c.double()
+		m.Speed = &v
+	}
+	if c.some() {
+		v := c.bool()
+		m.Paused = &v
+	}
+	if c.some() {
+		m.Incident = &Incident{Kind: c.text(), Line: c.text(), TrainID: c.text(), StationID: c.int32(), Direction: c.text(), Minutes: c.int32()}
+	}
 }

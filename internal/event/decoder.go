@@ -24,8 +24,14 @@ type Decoder struct {
 	lanes    [kinds]lane
 	plans    map[planID]*plan
 	words    interner
-	last     struct{ name, turnstileLine, train, dir, line, status, prevDir, pattern string }
+	last     last
 	scratch  []byte
+}
+
+// last is what text fields held in the record before.
+type last struct {
+	name, turnstileLine, train, dir, line, status, prevDir, pattern string
+	topic, lineStatus, reason, weather, incidents                   string
 }
 
 // lane remembers the writer of the kind's last record: it is nearly always
