@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"ell/internal/access"
 	"ell/internal/check"
@@ -24,7 +25,7 @@ func Check(ctx context.Context, o Options) error {
 	}
 	o.ownGateway(o.GatewayAddr)
 	wrong := false
-	for _, f := range append(o.checkKafka(ctx), o.checkHTTP(ctx)...) {
+	for _, f := range slices.Concat(o.checkKafka(ctx), o.checkHTTP(ctx), o.checkStations(ctx)) {
 		wrong = wrong || f.Level == check.Bad
 		fmt.Fprintf(o.Out, "%-5s %-16s %s\n", f.Level, f.Part, f.Text)
 		if f.Mend != "" {

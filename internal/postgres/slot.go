@@ -28,3 +28,16 @@ func CheckSlot(ctx context.Context, db *sql.DB, name string) error {
 	}
 	return nil
 }
+
+// Check returns what is wrong with the database: it cannot be reached, or has
+// no station tables.
+func Check(ctx context.Context, db *sql.DB) error {
+	var exist bool
+	if err := db.QueryRowContext(ctx, `SELECT to_regclass('stations') IS NOT NULL AND to_regclass('station_lines') IS NOT NULL`).Scan(&exist); err != nil {
+		return err
+	}
+	if !exist {
+		return errors.New("the station tables are missing")
+	}
+	return nil
+}
