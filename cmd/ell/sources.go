@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -27,6 +28,10 @@ var secrets = []string{
 //
 //go:embed profiles/*.yaml
 var profiles embed.FS
+
+// inURL finds a password where it does not belong, so that it is not printed
+// beside the fault.
+var inURL = regexp.MustCompile(`(://[^:/?#@]*:)[^@]*(@)|([?&]password=)[^&]*`)
 
 // sources answers for flags that the command line leaves unset: first from
 // the environment, then from the YAML file, last from a profile. It gathers
@@ -209,7 +214,7 @@ func (s *sources) effective(k *kong.Context) []setting {
 		case inProfile:
 			src = "profile " + s.profile
 		}
-		out = append(out, setting{f.Name, f.Target.String(), src})
+		out = append(out, setting{f.Name, inURL.ReplaceAllString(f.Target.String(), "${1}${3}(hidden)${2}"), src})
 	}
 	for _, name := range secrets {
 		if _, ok := s.env[name]; ok {
