@@ -3,7 +3,7 @@ import type { Motion } from './city/motion'
 
 const clock = new Intl.DateTimeFormat('en-US', { timeZone: 'America/Chicago', hour: 'numeric', minute: '2-digit', second: '2-digit' })
 const minute = new Intl.DateTimeFormat('en-US', { timeZone: 'America/Chicago', hour: 'numeric', minute: '2-digit' })
-const day = new Intl.DateTimeFormat('en-US', { timeZone: 'America/Chicago', weekday: 'long', month: 'long', day: 'numeric' })
+const day = new Intl.DateTimeFormat('en-US', { timeZone: 'America/Chicago', weekday: 'short', month: 'long', day: 'numeric' })
 const whole = new Intl.NumberFormat('en-US')
 const tenth = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 })
 

@@ -1,11 +1,14 @@
 import { City, type Changes, type Clock, type StationRow, type Train, type Weather } from './fold'
 import { Motion, Way } from './motion'
 import { Latency } from './latency'
-import { CityTime, ServerTime } from './time'
+import { CityTime, ServerTime, Sleep } from './time'
 import type { Delta, NetworkDocument, NetworkLine, NetworkPattern, NetworkStation, Snapshot, WireLine, WireRate } from './wire'
 
 /** How the stream is: connecting, live, quiet (no news for ten seconds) or gone. */
 export type Link = 'connecting' | 'live' | 'quiet' | 'gone'
+
+/** A stream that is alive says something at least every five seconds while the city runs. */
+const ALIVE_MS = 6000
 
 /** Beyond this much wall time without news, what is shown is old. */
 export const STALE_MS = 10_000
@@ -35,7 +38,7 @@ export class Live {
   status: ReadonlyMap<string, WireLine> = $state.raw(new Map())
   weather: Weather | undefined = $state.raw()
   rate: WireRate = $state.raw({ entries_min: 0, arrivals_min: 0 })
-  /** Entries a minute lately, [city ms, entries], for the sparkline. */
+  /** Entries a minute over the last hours, [city ms, entries], for the sparkline. */
   rates: readonly (readonly [number, number])[] = $state.raw([])
   totals: ReadonlyMap<number, readonly [number, number]> = $state.raw(new Map())
   rows: ReadonlyMap<string, readonly StationRow[]> = $state.raw(new Map())
@@ -64,6 +67,8 @@ export class Live {
   private textDirty: Partial<Changes> = {}
   private timers: ReturnType<typeof setTimeout>[] = []
   private stopped = false
+  private readonly sleep = new Sleep()
+  private slept = false // since the last snapshot
   private hiddenAt = 0
 
   constructor(readonly net: NetworkDocument) {
@@ -76,18 +81,23 @@ export class Live {
   start(): void {
     this.open()
     void this.ask()
+    void this.recall().catch(() => undefined) // the sparkline begins now, then
     this.every(250, () => this.tell())
     this.every(60_000, () => void this.ask())
-    document.addEventListener('visibilitychange', this.seen)
-    addEventListener('online', this.reopen)
+    document.addEventListener('visibilitychange', this.wake)
+    document.addEventListener('resume', this.wake)
+    addEventListener('pageshow', this.wake)
+    addEventListener('online', this.wake)
   }
 
   stop(): void {
     this.stopped = true
     this.source?.close()
     for (const t of this.timers) clearInterval(t)
-    document.removeEventListener('visibilitychange', this.seen)
-    removeEventListener('online', this.reopen)
+    document.removeEventListener('visibilitychange', this.wake)
+    document.removeEventListener('resume', this.wake)
+    removeEventListener('pageshow', this.wake)
+    removeEventListener('online', this.wake)
   }
 
   pattern(i: number): NetworkPattern | undefined {
@@ -172,19 +182,39 @@ export class Live {
     if (this.source?.readyState === EventSource.CLOSED) this.open()
   }
 
-  private readonly seen = (): void => {
-    if (document.hidden) this.hiddenAt = performance.now()
+  /**
+   * Somebody looks again, after a while or a sleep. A connection that slept may be
+   * dead without knowing, and what it held back is old: a new one begins with the present.
+   */
+  private readonly wake = (): void => {
+    if (document.hidden) {
+      this.hiddenAt = performance.now()
+      return
+    }
+    if (this.heardAt === 0) return
+    this.notice()
+    if (this.source?.readyState !== EventSource.OPEN || performance.now() - this.heardAt > ALIVE_MS) this.open()
     else if (performance.now() - this.hiddenAt > 2000) this.place()
+  }
+
+  /** Whether the machine slept; then the server is asked anew what time it is. */
+  private notice(): boolean {
+    if (!this.sleep.noticed(performance.now(), Date.now())) return false
+    this.slept = true
+    this.server.forget()
+    void this.ask()
+    return true
   }
 
   private take(data: string, whole: boolean): void {
     const d = JSON.parse(data) as Snapshot
     const wall = () => this.server.now()
     const before = this.city.clock
-    const away = performance.now() - this.heardAt > STALE_MS && this.heardAt > 0
+    const away = this.heardAt > 0 && (performance.now() - this.heardAt > STALE_MS || (whole && this.slept))
+    if (whole) this.slept = false
     const seen = (d.trains ?? []).map((t) => this.city.trains.get(t[0])?.appended ?? 0)
     const c = whole ? this.city.snapshot(d) : this.city.delta(d as Delta)
-    if (!whole) this.server.heard(d.sent)
+    this.server.heard(d.sent)
     this.heardAt = performance.now()
     this.bye = ''
     this.link = 'live'
@@ -241,6 +271,7 @@ export class Live {
 
   /** Renews what people read. */
   private tell(): void {
+    if (!document.hidden && this.notice() && this.heardAt > 0) this.open()
     const wall = this.server.now()
     const now = Math.floor(this.time.now(wall) / 1000) * 1000
     if (now !== this.now) this.now = now
@@ -257,7 +288,7 @@ export class Live {
     if (d.rate) {
       this.rate = this.city.rate
       const last = this.rates.at(-1)
-      if (!last || now - last[0] >= 60_000 || now < last[0]) this.rates = [...this.rates.slice(-89), [now, this.rate.entries_min]]
+      if (!last || now - last[0] >= 60_000 || now < last[0]) this.rates = [...this.rates.slice(-179), [now, this.rate.entries_min]]
     }
     if (d.rows) {
       const rows = new Map<string, StationRow[]>()
@@ -272,6 +303,15 @@ export class Live {
     const [p50, p99] = this.latency.quantiles()
     if (p50 !== this.p50) this.p50 = p50
     if (p99 !== this.p99) this.p99 = p99
+  }
+
+  /** Gets the entries of the last hours, which the stream does not tell. */
+  private async recall(): Promise<void> {
+    const r = await fetch('/api/v1/entries')
+    if (!r.ok) return
+    const { windows } = (await r.json()) as { windows: { start: number; count: number }[] }
+    const full = windows.slice(-37, -1).map((w): [number, number] => [w.start + 300_000, w.count / 5])
+    this.rates = [...full, ...this.rates.filter((p) => p[0] > (full.at(-1)?.[0] ?? 0))]
   }
 
   /** Asks the server what time it is. */

@@ -1,12 +1,23 @@
 import { describe, expect, it } from 'vitest'
-import { NODE, lay, type PipelineNode } from './pipeline'
+import { NODE, flows, lay, type PipelineEdge, type PipelineNode } from './pipeline'
 
-const node = (id: string, kind: string): PipelineNode => ({ id, kind, name: id, state: 'ok', detail: '', rate: 0 })
+const node = (id: string, kind: string): PipelineNode => ({ id, kind, name: id, state: 'ok', detail: '', rate: 1 })
+const edge = (from: string, to: string, topic: string, rate: number): PipelineEdge => ({ from, to, topic, unit: 'records', count: 1, rate, lag_records: 2, lag_ms: rate * 10, trend: 1 })
 
-describe('the drawing of the pipeline', () => {
-  it('lets no two parts cover each other, known or not', () => {
-    const known = ['source', 'city', 'weather', 'registry', 'stations', 'forward', 'turnstiles', 'gateway', 'lines', 'board', 'viewers'].map((id) => node(id, 'processor'))
-    const laid = lay([...known, node('new-1', 'processor'), node('new-2', 'processor'), node('x', 'producer'), node('y', 'odd')])
-    for (const a of laid) for (const b of laid) if (a !== b) expect(Math.abs(a.x - b.x) >= NODE.w || Math.abs(a.y - b.y) >= NODE.h, `${a.id} ${b.id}`).toBe(true)
+describe('the pipeline', () => {
+  it('gives every part a place of its own, parts it does not know too', () => {
+    const laid = lay([node('city', 'producer'), node('extra', 'producer'), node('more', 'source'), node('board', 'board'), node('x', 'processor'), node('registry', 'registry')])
+    expect(laid).toHaveLength(5) // the registry is drawn apart
+    const known = ['source', 'city', 'weather', 'stations', 'forward', 'turnstiles', 'gateway', 'lines', 'board', 'viewers'].map((id) => node(id, 'processor'))
+    for (const list of [laid, lay([...known, node('new-1', 'processor'), node('new-2', 'processor'), node('x', 'producer'), node('y', 'odd')])]) {
+      for (const a of list) for (const b of list) if (a !== b) expect(Math.abs(a.x - b.x) >= NODE.w || Math.abs(a.y - b.y) >= NODE.h, `${a.id} ${b.id}`).toBe(true)
+    }
+  })
+  it('brings the topics between two parts together, the fastest first', () => {
+    const all = flows([edge('lines', 'board', 'slow', 1), edge('a', 'b', '', 3), edge('lines', 'board', 'fast', 9)])
+    expect(all).toHaveLength(2)
+    expect(all[0]).toMatchObject({ from: 'lines', to: 'board', rate: 10, lag: 4, lagMs: 90, trend: 2 })
+    expect(all[0]?.edges.map((e) => e.topic)).toEqual(['fast', 'slow'])
+    expect(all[1]?.topics).toEqual([])
   })
 })

@@ -13,6 +13,8 @@ export interface PipelineEdge {
   from: string
   to: string
   topic: string
+  unit: string
+  count: number
   rate: number
   lag_records: number
   lag_ms: number
@@ -28,20 +30,20 @@ export interface Pipeline {
 
 /** Column and row of the parts we know; others go to free places of their kind's column. */
 const PLACES: Readonly<Record<string, readonly [number, number]>> = {
-  source: [0, 0], city: [0, 1.5], weather: [0, 3], registry: [1, 4],
+  source: [0, 0], city: [0, 1.5], weather: [0, 3],
   stations: [1, 0], forward: [1, 1], turnstiles: [1, 2], gateway: [1, 3],
   lines: [2, 1], board: [3, 1.5], viewers: [4, 1.5],
 }
-const COLUMN: Readonly<Record<string, number>> = { producer: 0, source: 0, gateway: 1, registry: 1, topic: 2, processor: 2, board: 3, viewers: 4 }
+const COLUMN: Readonly<Record<string, number>> = { producer: 0, source: 0, gateway: 1, topic: 2, processor: 2, board: 3, viewers: 4 }
 
 export interface Laid extends PipelineNode {
   x: number
   y: number
 }
 
-export const NODE = { w: 178, h: 74, dx: 330, dy: 104 }
+export const NODE = { w: 166, h: 70, dx: 306, dy: 102 }
 
-/** Gives every node a place. */
+/** Gives every node a place; the registry, on which all stand, is drawn apart. */
 export function lay(nodes: readonly PipelineNode[]): Laid[] {
   const taken = new Set<string>()
   const out: Laid[] = []
@@ -50,6 +52,7 @@ export function lay(nodes: readonly PipelineNode[]): Laid[] {
     if (p) for (const row of [Math.floor(p[1]), Math.ceil(p[1])]) taken.add(`${p[0]},${row}`)
   }
   for (const n of nodes) {
+    if (n.kind === 'registry') continue
     let p = PLACES[n.id]
     if (!p) {
       const column = COLUMN[n.kind] ?? 2
@@ -63,14 +66,38 @@ export function lay(nodes: readonly PipelineNode[]): Laid[] {
   return out
 }
 
-/** The curve of an edge, and where its words stand: by its start, or by its end (`late`) where several start at one place. */
+/** What flows from one part to another, over one or several topics. */
+export interface Flow {
+  from: string
+  to: string
+  topics: string[]
+  edges: PipelineEdge[]
+  rate: number
+  lag: number
+  lagMs: number
+  trend: number
+}
+
+/** Brings the edges between the same parts together, the fastest topic first. */
+export function flows(edges: readonly PipelineEdge[]): Flow[] {
+  const by = new Map<string, PipelineEdge[]>()
+  for (const e of edges) by.set(`${e.from} ${e.to}`, [...(by.get(`${e.from} ${e.to}`) ?? []), e])
+  return [...by.values()].map((list) => {
+    const sorted = list.toSorted((x, y) => y.rate - x.rate)
+    const sum = (f: (e: PipelineEdge) => number) => list.reduce((n, e) => n + f(e), 0)
+    return {
+      from: list[0]?.from ?? '', to: list[0]?.to ?? '', topics: list.map((e) => e.topic).filter(Boolean), edges: sorted,
+      rate: sum((e) => e.rate), lag: sum((e) => e.lag_records), lagMs: Math.max(...list.map((e) => e.lag_ms)), trend: sum((e) => e.trend),
+    }
+  })
+}
+
+/** The curve of a flow, and where its words stand: by its start, or by its end (`late`) where several start at one place. */
 export function curve(a: Laid, b: Laid, late: boolean): { d: string; x: number; y: number; anchor: 'start' | 'end' } {
-  if (Math.abs(a.x - b.x) < 1) {
-    const [x, y0, y1] = [a.x + NODE.w / 2, a.y < b.y ? a.y + NODE.h : a.y, a.y < b.y ? b.y : b.y + NODE.h]
-    return { d: `M${x} ${y0}L${x} ${y1}`, x: x + 8, y: (y0 + y1) / 2, anchor: 'start' }
-  }
   const [x0, x1] = a.x < b.x ? [a.x + NODE.w, b.x - 5] : [a.x, b.x + NODE.w + 5]
   const [y0, y1] = [a.y + NODE.h / 2, b.y + NODE.h / 2]
+  // Straight past the parts between: the words stand behind the first of them.
+  if (Math.abs(y0 - y1) < 1) return { d: `M${x0} ${y0}L${x1} ${y1}`, x: x1 - x0 > NODE.dx ? x0 + NODE.dx + 10 : x0 + 10, y: y0, anchor: 'start' }
   // Level for a while, then over: the words have a straight piece to stand on.
   const reach = Math.min(Math.abs(x1 - x0), NODE.dx - NODE.w) * Math.sign(x1 - x0)
   const from = late ? x0 : x1 - reach

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CityTime, ServerTime, TRUST } from './time'
+import { CityTime, ServerTime, Sleep, TRUST } from './time'
 
 describe('the server clock', () => {
   it('trusts the shortest round trip, whatever the viewer believes', () => {
@@ -11,11 +11,33 @@ describe('the server clock', () => {
     local += 7
     expect(t.now()).toBe(local + 900_000)
   })
+  it('forgets what it measured before a sleep', () => {
+    let local = 0
+    const t = new ServerTime(() => local)
+    t.roundTrip(0, 1_000_000, 0)
+    t.forget()
+    local = 100
+    t.heard(1_060_100) // a minute passed that the steady clock did not see
+    expect(t.now()).toBe(1_060_100)
+    t.roundTrip(100, 1_060_150, 200)
+    expect(t.now()).toBe(1_060_100)
+  })
   it('ignores answers that cannot be', () => {
     const t = new ServerTime(() => 10)
     t.roundTrip(10, Number.NaN, 20)
     t.roundTrip(10, 5, 5)
     expect(t.known).toBe(false)
+  })
+})
+
+describe('the machine', () => {
+  it('slept when its clocks came apart, or when nothing looked for long', () => {
+    const s = new Sleep()
+    expect(s.noticed(100, 1_000_100)).toBe(false)
+    expect(s.noticed(350, 1_000_352)).toBe(false)
+    expect(s.noticed(600, 1_030_600)).toBe(true) // 30 s that the steady clock did not see
+    expect(s.noticed(850, 1_030_850)).toBe(false)
+    expect(s.noticed(9000, 1_039_000)).toBe(true) // frozen
   })
 })
 

@@ -21,6 +21,12 @@ export class ServerTime {
     this.known = true
   }
 
+  /** What was measured holds no longer: the machine slept, and its steady clock with it. */
+  forget(): void {
+    this.trips.length = 0
+    this.known = false
+  }
+
   /** A message sent at `sent` arrived now: until a round trip is known, better than nothing. */
   heard(sent: number): void {
     if (!this.known) this.best = sent - this.local()
@@ -29,6 +35,24 @@ export class ServerTime {
   /** The server's wall clock now, ms. */
   now(): number {
     return this.local() + this.best
+  }
+}
+
+/**
+ * Sleep notices that this machine slept: the steady clock may stand still while
+ * the wall clock goes on, and what was to be looked at in a moment is looked at much later.
+ */
+export class Sleep {
+  private apart: number | undefined
+  private looked = 0
+
+  /** Whether it slept since the last look, given both clocks in ms; looks come a few times a second while the page is seen. */
+  noticed(steady: number, wall: number): boolean {
+    const apart = wall - steady
+    const slept = this.apart !== undefined && (Math.abs(apart - this.apart) > 1500 || steady - this.looked > 5000)
+    this.apart = apart
+    this.looked = steady
+    return slept
   }
 }
 

@@ -98,7 +98,7 @@ function water(g: CanvasRenderingContext2D, scene: Scene, v: View): void {
     path(shore, c.k * 1.6)
     g.closePath()
     g.fill()
-    g.lineWidth = Math.max(1.5, width * c.k)
+    g.lineWidth = Math.max(2.2, width * c.k)
     for (const r of rivers) {
       path(r, c.k)
       g.stroke()
@@ -114,7 +114,7 @@ function water(g: CanvasRenderingContext2D, scene: Scene, v: View): void {
     g.fillStyle = p.waterText
     g.textAlign = 'center'
     spaced(g, '2px')
-    const at: Point = v.m === 1 ? [13.4, -17] : scene.tracks.ground2([41.96, -87.53])
+    const at: Point = v.m === 1 ? [14.4, -17] : scene.tracks.ground2([41.96, -87.53])
     const [x, y] = toScreen(v, at, at)
     g.fillText('Lake', x, y - size * 0.6)
     g.fillText('Michigan', x, y + size * 0.6)
@@ -125,6 +125,28 @@ function water(g: CanvasRenderingContext2D, scene: Scene, v: View): void {
 
 function spaced(g: CanvasRenderingContext2D, px: string): void {
   if ('letterSpacing' in g) g.letterSpacing = px
+}
+
+/** Points along the tracks on the screen, close enough together that no name fits between them. */
+function onTracks(scene: Scene, v: View, lw: number): Point[] {
+  const { camera: c, m } = v
+  const o = gap(c.k)
+  const out: Point[] = []
+  for (const { leg: l } of scene.legs) {
+    let [x0, y0] = [NaN, NaN]
+    for (let i = 0; i < l.n; i++) {
+      const x = (mix(l.gx[i] ?? 0, l.sx[i] ?? 0, m) - c.x) * c.k + v.w / 2 + mix(l.gox[i] ?? 0, l.sox[i] ?? 0, m) * o
+      const y = (mix(l.gy[i] ?? 0, l.sy[i] ?? 0, m) - c.y) * c.k + v.h / 2 + mix(l.goy[i] ?? 0, l.soy[i] ?? 0, m) * o
+      const steps = i === 0 ? 1 : Math.min(400, Math.ceil(Math.hypot(x - x0, y - y0) / 7))
+      for (let s = 1; s <= steps; s++) {
+        const t = s / steps
+        const p: Point = i === 0 ? [x, y] : [mix(x0, x, t), mix(y0, y, t)]
+        if (p[0] > -lw && p[1] > -lw && p[0] < v.w + lw && p[1] < v.h + lw) out.push(p)
+      }
+      ;[x0, y0] = [x, y]
+    }
+  }
+  return out
 }
 
 /** A station's marker: ends in pixels, and its radius. */
@@ -154,7 +176,7 @@ function marker(g: CanvasRenderingContext2D, v: View, s: Spot, lw: number, brigh
 
 function names(g: CanvasRenderingContext2D, scene: Scene, v: View, lw: number, bright: ReadonlySet<string> | undefined): Placed[] {
   const { camera: c, palette: p } = v
-  const size = Math.max(9.5, Math.min(15, 8.2 + c.k * 0.2))
+  const size = Math.max(9.5, Math.min(15, 8.6 + c.k * 0.21))
   const font = (bold: boolean) => `${bold ? 650 : 450} ${size}px ${FONT}`
   const measure = (text: string, bold: boolean) => {
     g.font = font(bold)
@@ -174,7 +196,7 @@ function names(g: CanvasRenderingContext2D, scene: Scene, v: View, lw: number, b
       sides: v.m === 1 ? drawnSides(s.side, c.k) : s.level ? ['n', 's', 'e', 'w'] : ['e', 'w', 'n', 's'], bold: s.end || s.lines.length > 2,
     })
   }
-  const placed = placeLabels(wishes, size, measure, (b) => b[0] > 2 && b[1] > 2 && b[2] < v.w - 2 && b[3] < v.h - 2)
+  const placed = placeLabels(wishes, size, measure, (b) => b[0] > 2 && b[1] > 2 && b[2] < v.w - 2 && b[3] < v.h - 2, onTracks(scene, v, lw))
   g.textAlign = 'left'
   g.lineJoin = 'round'
   for (const l of placed) {

@@ -30,5 +30,5 @@ export function zoomAt(c: Camera, w: number, h: number, at: Point, factor: numbe
 
 /** Width of a line in pixels. */
 export function lineWidth(k: number): number {
-  return Math.max(1.8, Math.min(8, 0.9 + k * 0.19))
+  return Math.max(2, Math.min(9, 0.9 + k * 0.23))
 }

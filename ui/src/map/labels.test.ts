@@ -10,6 +10,12 @@ describe('names on the map', () => {
     expect(out).toHaveLength(2)
     expect(out[0]?.x).toBeLessThan(0)
   })
+  it('go where they cover no track, and onto it rather than nowhere', () => {
+    const along = Array.from({ length: 6 }, (_, i): [number, number] => [i * 7, 0])
+    const beside = (sides: Wish['sides']) => placeLabels([{ ...wish(1, 0, 0), sides }], 12, (t) => t.length * 6, () => true, along)[0]
+    expect(beside(['e', 'w'])?.x).toBeLessThan(0)
+    expect(beside(['e'])?.x).toBeGreaterThan(0)
+  })
   it('are left out where every side is taken', () => {
     const crowd = Array.from({ length: 40 }, (_, i) => wish(i, (i % 8) * 14, Math.floor(i / 8) * 14))
     const out = place(crowd)

@@ -1,4 +1,5 @@
 import type { Side } from '../schematic/drawing'
+import type { Point } from './tracks'
 
 /** A name to be placed: where its marker is, how big that is, and the sides to try, best first. */
 export interface Wish {
@@ -23,25 +24,36 @@ export interface Placed {
   bold: boolean
 }
 
+const SLANTED = 12
+const COVERED = 7
+
 type Box = readonly [x0: number, y0: number, x1: number, y1: number]
 
 /**
  * Places names so that none covers another or a marker: in order of the wishes,
- * each on the first of its sides that is free, or nowhere.
+ * each on the free side where it covers the fewest `tracks`, which are points along
+ * them, the first of them, or nowhere: a name across many tracks cannot be read. A
+ * slanted name among level ones is a last resort.
  */
-export function placeLabels(wishes: readonly Wish[], size: number, measure: (text: string, bold: boolean) => number, keep: (b: Box) => boolean): Placed[] {
+export function placeLabels(wishes: readonly Wish[], size: number, measure: (text: string, bold: boolean) => number, keep: (b: Box) => boolean, tracks: readonly Point[] = []): Placed[] {
   const grid = new Grid(48)
+  const under = new Grid(48)
+  for (const [x, y] of tracks) under.add([x, y, x, y])
   for (const w of wishes) grid.add([w.x - w.rx, w.y - w.ry, w.x + w.rx, w.y + w.ry])
   const out: Placed[] = []
   for (const w of wishes) {
     const width = measure(w.text, w.bold)
-    for (const side of w.sides) {
-      const { x, y, angle, boxes } = put(w, side, width, size)
-      if (!boxes.every(keep) || boxes.some((b) => grid.hits(b, [w.x - w.rx, w.y - w.ry, w.x + w.rx, w.y + w.ry]))) continue
-      for (const b of boxes) grid.add(b)
-      out.push({ id: w.id, text: w.text, x, y, angle, bold: w.bold })
-      break
+    const own: Box = [w.x - w.rx, w.y - w.ry, w.x + w.rx, w.y + w.ry]
+    const free = w.sides.map((side) => put(w, side, width, size)).filter((p) => p.boxes.every((b) => keep(b) && !grid.hits(b, own)))
+    let best: (typeof free)[number] | undefined
+    let least = Infinity
+    for (const p of free) {
+      const cost = p.boxes.reduce((n, b) => n + under.count(b), p.angle !== 0 && w.sides[0] !== '/' ? SLANTED : 0)
+      if (cost < least) [least, best] = [cost, p]
     }
+    if (!best || (least > COVERED && !w.bold)) continue
+    for (const b of best.boxes) grid.add(b)
+    out.push({ id: w.id, text: w.text, x: best.x, y: best.y, angle: best.angle, bold: w.bold })
   }
   return out
 }
@@ -96,6 +108,16 @@ class Grid {
     return this.each(b, (key) =>
       (this.cells.get(key) ?? []).some((o) => b[0] < o[2] && b[2] > o[0] && b[1] < o[3] && b[3] > o[1] && !o.every((v, i) => v === own[i])),
     )
+  }
+
+  /** How many boxes a box meets. */
+  count(b: Box): number {
+    const met = new Set<Box>()
+    this.each(b, (key) => {
+      for (const o of this.cells.get(key) ?? []) if (b[0] < o[2] && b[2] > o[0] && b[1] < o[3] && b[3] > o[1]) met.add(o)
+      return false
+    })
+    return met.size
   }
 
   private each(b: Box, f: (key: string) => boolean): boolean {

@@ -18,6 +18,9 @@ export interface Drawn {
   angle: number
 }
 
+/** Width of a train in pixels: wider than its track, and never too small to see. */
+const trainWidth = (k: number): number => Math.max(4.8, lineWidth(k) * 1.6)
+
 /** Draws the trains and remembers where. */
 export class TrainLayer {
   readonly drawn: Drawn[] = []
@@ -33,8 +36,7 @@ export class TrainLayer {
     g.setTransform(dpr, 0, 0, dpr, 0, 0)
     g.clearRect(0, 0, v.w, v.h)
     this.count = 0
-    const lw = lineWidth(v.camera.k)
-    const size = Math.max(5.4, lw * 1.42)
+    const size = trainWidth(v.camera.k)
     for (const m of this.live.motions.values()) {
       const line = m.way.pattern.line
       const dim = o.bright !== undefined && !o.bright.has(line)
@@ -49,7 +51,7 @@ export class TrainLayer {
   /** Where a train is on the screen, or off it. */
   where(id: string, v: View): { x: number; y: number; angle: number } | undefined {
     const m = this.live.motions.get(id)
-    return m && this.place(m, m.s, v, Math.max(5.4, lineWidth(v.camera.k) * 1.42))
+    return m && this.place(m, m.s, v, trainWidth(v.camera.k))
   }
 
   private place(m: Motion, s: number, v: View, size: number): { x: number; y: number; angle: number } | undefined {
