@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -107,7 +108,8 @@ func Distrusted(err error) bool {
 		unknown x509.UnknownAuthorityError
 		host    x509.HostnameError
 		header  tls.RecordHeaderError
-		alert   tls.AlertError
+		alert   *net.OpError // of package tls: the other side does not take our certificate
 	)
-	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &cert) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &header) || errors.As(err, &alert)
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &cert) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &header) ||
+		errors.As(err, &alert) && alert.Op == "remote error"
 }

@@ -10,6 +10,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -119,6 +120,15 @@ func few(names []string) string {
 		return names[0]
 	}
 	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+}
+
+// told is what a body says, on one line.
+func told(body io.Reader) string {
+	text, err := io.ReadAll(io.LimitReader(body, 4<<10))
+	if err != nil || len(text) == 0 {
+		return ""
+	}
+	return ": " + oneLine(string(text))
 }
 
 // oneLine is text without line breaks, bounded.

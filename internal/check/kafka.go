@@ -15,7 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"ell/internal/event"
 	"ell/internal/kafka"
@@ -44,16 +43,15 @@ func Kafka(ctx context.Context, cl *kgo.Client) ([]Finding, error) {
 	var out []Finding
 	var guesses, old, away []string
 	finalized := int16(-1)
-	lacks := kversion.SkipKeys(19, 75) // the embedded broker hides newer forms of these
 	for _, v := range versions.Sorted() {
 		name := fmt.Sprintf("broker %d", v.NodeID)
 		if v.Err != nil {
 			away = append(away, fmt.Sprintf("%s (%s)", name, oneLine(v.Err.Error())))
 			continue
 		}
-		guesses = append(guesses, v.VersionGuess(lacks))
+		guesses = append(guesses, version(v))
 		if supported(v.Raw()) < txnVersionLeast {
-			old = append(old, name+" ("+v.VersionGuess(lacks)+")")
+			old = append(old, name+" ("+version(v)+")")
 		}
 		finalized = max(finalized, level(v.Raw()))
 	}
@@ -70,6 +68,15 @@ func Kafka(ctx context.Context, cl *kgo.Client) ([]Finding, error) {
 			"%s is %d: a delayed end of one transaction can end the next", txnVersion, max(finalized, 0)))
 	}
 	return append(out, controllerClock(ctx, cl)...), nil
+}
+
+// version is the broker's, as far as the requests that it knows tell; the
+// embedded broker hides newer forms of some.
+func version(v kadm.BrokerApiVersions) string {
+	if guess := v.VersionGuess(); strings.HasPrefix(guess, "v") || strings.HasPrefix(guess, "at least") {
+		return guess
+	}
+	return "of another make"
 }
 
 func supported(v *kmsg.ApiVersionsResponse) int16 {

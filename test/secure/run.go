@@ -155,6 +155,10 @@ func (s *Suite) wrongConnections() {
 		}
 		return []string{"SASL_AUTHENTICATION_FAILED", "do not take user " + strconv.Quote(user)}
 	}
+	plaintext := []string{"plaintext connection speaking to a tls endpoint"}
+	if s.Silent {
+		plaintext = []string{"msg=waiting", "broker closed the connection"}
+	}
 	for _, c := range []struct {
 		name, role string
 		flags      []string
@@ -163,7 +167,7 @@ func (s *Suite) wrongConnections() {
 		{"a wrong password for Kafka", "process", []string{"--kafka-password-file", s.path("wrong")}, denied("ell-process")},
 		{"a user that Kafka does not know", "serve", []string{"--kafka-user", "nobody"}, denied("nobody")},
 		{"another authority for Kafka", "gateway", []string{"--kafka-ca", other.CAFile}, []string{"unknown authority", "--kafka-ca"}},
-		{"Kafka without TLS", "stations", []string{"--kafka-tls", "off", "--kafka-ca", ""}, []string{"msg=waiting", "broker closed the connection"}},
+		{"Kafka without TLS", "stations", []string{"--kafka-tls", "off", "--kafka-ca", ""}, plaintext},
 		{"a wrong user for the registry", "simulate", []string{"--registry-user", "somebody"}, []string{"401", "--registry-user"}},
 		{"another authority for the registry", "simulate", []string{"--registry-ca", other.CAFile}, []string{"unknown authority", "--registry-ca"}},
 		{"a registry that is plain", "simulate", []string{"--registry", "https://" + plain.Listener.Addr().String()}, []string{"HTTP response to HTTPS", "whether it speaks TLS"}},
