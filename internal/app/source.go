@@ -19,7 +19,7 @@ const (
 	postgresVersion = `SELECT pg_current_snapshot()::text`
 )
 
-// PlainPassword, as ConnectorPassword, puts the password itself into the
+// PlainPassword is the ConnectorPassword that puts the password itself into the
 // connector's configuration, where everybody who reaches Connect can read it.
 const PlainPassword = "plain"
 

@@ -34,8 +34,7 @@ func startServer(t *testing.T) *server {
 	} else {
 		t.Skip("PostgreSQL is not installed: on Debian, apt-get install postgresql")
 	}
-	// Not t.TempDir: the server runs as another user, who must reach the folder.
-	dir, err := os.MkdirTemp("", "ell-postgres-")
+	dir, err := os.MkdirTemp("", "ell-postgres-") //nolint:usetesting // the server's user cannot reach t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -214,6 +214,17 @@ func (c *cluster) down(part string, port int) {
 	})
 }
 
+// streams waits until Debezium has read the tables and reads on.
+func (p *pipeline) streams(slot string) {
+	p.t.Helper()
+	db, err := postgres.Config{URL: p.postgres(), Password: postgresPassword}.Open()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer db.Close()
+	system.Within(p.t, 60*time.Second, func() error { return postgres.CheckSlot(p.t.Context(), db, slot) })
+}
+
 // again starts what has been killed. On a busy machine a part may take longer
 // than the script waits.
 func (c *cluster) again() {
@@ -304,9 +315,10 @@ func TestChangesInPostgreSQLAreOnThePage(t *testing.T) {
 	f := p.feed()
 	p.awaitPage("the first rows", time.Now(), func(page string) bool { return strings.Contains(page, "Howard") })
 	f.await(p.names.Stations(), `{"stop_id":30173}`, "Howard", time.Time{})
+	slot := connect.Debezium{Stations: p.names.Stations()}.Slot()
+	p.streams(slot)
 	p.measured(f, "Debezium")
 
-	slot := connect.Debezium{Stations: p.names.Stations()}.Slot()
 	cut := `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '` + slot + `' AND active`
 	n := 0
 	// broken breaks something, changes rows while it is broken, and measures from
