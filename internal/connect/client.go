@@ -122,7 +122,10 @@ func message(answer []byte) Reason {
 	var e struct {
 		Message string `json:"message"`
 	}
-	if json.Unmarshal(answer, &e) != nil || e.Message == "" {
+	switch {
+	case len(answer) == 0:
+		return Reason{Said: "no reason given; a worker that starts answers so"}
+	case json.Unmarshal(answer, &e) != nil || e.Message == "":
 		return Explain(string(answer))
 	}
 	// Of a configuration that is refused, the faults begin on the second line.

@@ -35,7 +35,9 @@ const (
 	graceful = 5 * time.Second
 	// stuckAfter is how long that may last before everything is restarted.
 	stuckAfter = 30 * time.Second
-	// sayAgain is when a fault that lasts is logged again.
+	// sayNext is when another fault is logged after one, and sayAgain when one
+	// that lasts is: a connector that is restarted goes through several.
+	sayNext  = 10 * time.Second
 	sayAgain = time.Minute
 )
 
@@ -165,7 +167,8 @@ func (w *watch) say(now time.Time, err error) {
 	case err == nil && !w.ran:
 		w.log.Info("connector runs", "connector", w.Name)
 		w.ran = true
-	case err != nil && (err.Error() != w.said || now.Sub(w.saidWhen) >= sayAgain):
+	case err == nil:
+	case w.said == "", err.Error() != w.said && now.Sub(w.saidWhen) >= sayNext, now.Sub(w.saidWhen) >= sayAgain:
 		w.log.Warn("stations do not flow", "connector", w.Name, "why", err)
 		w.said, w.saidWhen = err.Error(), now
 	}

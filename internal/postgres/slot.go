@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Publication is the publication of both tables.
@@ -20,13 +21,20 @@ func CheckSlot(ctx context.Context, db *sql.DB, name string) error {
 	case errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("the connector says that it runs, but PostgreSQL has no replication slot %s: it has not begun to read", name)
 	case err != nil:
-		return fmt.Errorf("PostgreSQL does not answer: %w", err)
+		return fmt.Errorf("PostgreSQL does not answer: %s", oneLine(err))
 	case kept == "lost":
 		return fmt.Errorf("PostgreSQL has thrown away changes that replication slot %s had yet to read (max_slot_wal_keep_size): SELECT pg_drop_replication_slot('%s'), and the connector reads the tables anew", name, name)
 	case !active:
 		return fmt.Errorf("the connector says that it runs, but nobody reads its replication slot %s: it cannot reach PostgreSQL, may not read the tables, or has another host for it than ell", name)
 	}
 	return nil
+}
+
+// oneLine is an error on one line: that of a connection has one for each way tried.
+func oneLine(err error) string {
+	first, rest, _ := strings.Cut(err.Error(), "\n")
+	second, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+	return strings.TrimSpace(first + " " + second)
 }
 
 // Check returns what is wrong with the database: it cannot be reached, or has

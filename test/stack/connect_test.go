@@ -195,9 +195,16 @@ func (p *pipeline) stations(flags ...string) {
 	p.run(r)
 }
 
-// told is how often the station source has said words.
-func (p *pipeline) told(words string) int {
-	return strings.Count(p.role("stations").proc.Output(), words)
+// told says whether the station source has said words since then.
+func (p *pipeline) told(words string, since time.Time) bool {
+	for line := range strings.Lines(p.role("stations").proc.Output()) {
+		stamp, _, _ := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+		at, err := time.Parse(time.RFC3339, stamp)
+		if err == nil && at.After(since) && strings.Contains(line, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // down kills a part of the stack and waits until nothing listens at its port.
@@ -325,10 +332,10 @@ func TestChangesInPostgreSQLAreOnThePage(t *testing.T) {
 	// its mending until the page has the change.
 	broken := func(what string, brk func(), words string, mend func()) {
 		t.Helper()
-		before := p.told(words)
+		begun := time.Now()
 		brk()
 		system.Within(t, 90*time.Second, func() error {
-			if words != "" && p.told(words) <= before {
+			if words != "" && !p.told(words, begun) {
 				return fmt.Errorf("%s: the source does not say %q but %s", what, words, p.role("stations").proc.Output())
 			}
 			return nil
