@@ -2,7 +2,8 @@
 // It does so in two ways that leave the same records on the same topics: a
 // Poller that reads the tables itself (the one-process mode, or a database
 // without Kafka Connect beside it), and a Client that has a Kafka Connect
-// cluster do it and keeps watch over its connector.
+// cluster do it and keeps watch over its connector, while an Audit sends what
+// that missed.
 //
 // It does not interpret the rows: what a station is, is known downstream.
 package connect

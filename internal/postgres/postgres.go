@@ -43,8 +43,8 @@ func (c Config) parse() (*pgx.ConnConfig, error) {
 		return nil, errors.New("a URL must not hold a password, since logs and process lists show it: use a password file or the environment")
 	}
 	cfg, err := pgx.ParseConfig(c.URL)
-	if err != nil {
-		return nil, fmt.Errorf("not a URL that PostgreSQL's client understands: %w", errors.Unwrap(err))
+	if err != nil { // whose text has the URL; its cause has not
+		return nil, fmt.Errorf("not a URL that PostgreSQL's client understands: %v", errors.Unwrap(err))
 	}
 	if c.Password != "" {
 		cfg.Password = string(c.Password)
