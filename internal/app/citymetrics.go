@@ -16,7 +16,6 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
 
-//nolint:gochecknoglobals // descriptions are constants that Go has no way to write
 var (
 	lineTrains    = describe("ell_line_trains", "Trains in service on a line.", "line")
 	lineDelay     = describe("ell_line_delay_seconds", "How late the trains of a line are, on average; negative is early.", "line")

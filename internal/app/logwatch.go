@@ -144,7 +144,6 @@ func (w *logWatch) lookAtDisks(ctx context.Context, adm *kadm.Client) error {
 	return nil
 }
 
-//nolint:gochecknoglobals // descriptions are constants that Go has no way to write
 var (
 	topicOffsets = describe("ell_topic_offsets_total", "End offsets of a topic's partitions, summed: its records, and a marker for each transaction and partition. The sensors' topics are counted together.", "topic")
 	logBrokers   = describe("ell_log_brokers", "Brokers of the cluster that are alive.")

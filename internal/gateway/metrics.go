@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 
 // count counts what a handler answers under its pattern, without the method.
 func (m metrics) count(pattern string, next http.Handler) http.Handler {
-	path := pattern[strings.Index(pattern, "/"):]
+	path := pattern[max(0, strings.Index(pattern, "/")):]
 	l := prometheus.Labels{"path": path}
 	return promhttp.InstrumentHandlerDuration(m.took.MustCurryWith(l), promhttp.InstrumentHandlerCounter(m.answers.MustCurryWith(l), next))
 }
