@@ -18,7 +18,7 @@ const (
 	defaultTransactionTimeout = 10 * time.Second
 	defaultRestoreStall       = 60 * time.Second
 	defaultMetadataEvery      = 10 * time.Second
-	defaultMaxPoll            = 16384
+	defaultMaxPoll            = 1 << 18
 	defaultMaxRestarts        = 20
 )
 

@@ -136,7 +136,7 @@ type Config struct {
 	TransactionTimeout time.Duration // must be under SessionTimeout; 0: 10 s
 	RestoreStall       time.Duration // a restore without progress for so long is an error; 0: 60 s
 	MetadataEvery      time.Duration // how soon new topics of a Regex stage are found; 0: 10 s
-	MaxPoll            int           // most records taken at once; 0: 16384
+	MaxPoll            int           // most records taken at once; 0: 262144
 	// MaxRestarts bounds failures in a row, each followed by a longer pause,
 	// without one commit in between; 0: 20, negative: no bound.
 	MaxRestarts int

@@ -19,6 +19,12 @@ import (
 // closeWait bounds how long leaving the group may take.
 const closeWait = 3 * time.Second
 
+// fetchBytes bounds what one broker answers at once. The client asks for more
+// only when all of an answer was taken, so that an answer has to be taken whole for
+// the next to come while it is processed; and with hundreds of partitions one
+// answer must not be hundreds of megabytes.
+const fetchBytes = 8 << 20
+
 // firstPoll is how many records to take while nobody knows how long one takes.
 const firstPoll = 256
 
@@ -66,6 +72,7 @@ func (r *Runner) open() (*session, error) {
 		kgo.ConsumeTopics(cfg.Stage.Topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(fetchBytes),
 		kgo.KeepControlRecords(), // so that the position reaches the end of a partition
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(cfg.SessionTimeout),
