@@ -64,6 +64,7 @@ $(CACHE)/golangci-lint: tools/go.mod
 	cd tools && go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 deploy-check: build $(CACHE)/deploy/prometheus ## compose files, Dockerfile, alerts and dashboards, without Docker
+	@[ -d $(CACHE)/stack/kafka ] || deploy/local/up nothing # fetches Kafka, whose own code reads the settings
 	cd deploy/check && go vet ./... && ../../scripts/go-test -timeout 5m ./...
 
 $(CACHE)/deploy/prometheus: deploy/check/go.mod

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -142,7 +143,7 @@ func (f families) check(q query, used map[string]bool) (faults []string) {
 		maps.Copy(known, keys(have))
 		for _, m := range s.LabelMatchers {
 			switch {
-			case m.Name == labels.MetricName || targetLabels[m.Name] || ownSeries[s.Name]:
+			case m.Name == model.MetricNameLabel || targetLabels[m.Name] || ownSeries[s.Name]:
 			case have[m.Name] == nil:
 				faults = append(faults, s.Name+" has no label "+m.Name)
 			case m.Type == labels.MatchEqual && !have[m.Name][m.Value]:
