@@ -322,7 +322,9 @@ export class Live {
         const r = await fetch('/api/v1/clock', { cache: 'no-store' })
         const back = performance.timeOrigin + performance.now()
         const body = (await r.json()) as { sent: number }
+        const first = !this.server.known
         this.server.roundTrip(out, body.sent, back)
+        if (first) this.time.set(this.city.clock, this.server.now(), true) // until now it was a guess
         this.latency.offset = this.server.now() - (performance.timeOrigin + performance.now())
       } catch {
         return // the stream says that the server is gone; no need to say it twice

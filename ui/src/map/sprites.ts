@@ -4,38 +4,59 @@ import { lineColor } from './palette'
 /** What a train looks like: filled when known, hollow when its place is assumed, a square when out, a cross when broken. */
 export type Look = 'known' | 'assumed' | 'out' | 'broken'
 
-/** Sprites draws each kind of train once and stamps it from then on. */
-export class Sprites {
-  private readonly made = new Map<string, HTMLCanvasElement>()
-  private key = ''
+const ANGLES = 64
+const PHASES = 4
+const MOST = 6000
 
-  /** A train heading east, `size` pixels wide (its length is 1.7 times that), on a square of `side` pixels. */
-  get(p: Palette, line: string, look: Look, late: boolean, size: number, dpr: number): { image: HTMLCanvasElement; side: number } {
+/**
+ * Sprites stamps trains. Each kind of train is drawn once for each heading and each
+ * quarter of a pixel that it is met at, so that stamping is a plain copy of pixels:
+ * turning pictures is what costs most where there is no graphics hardware.
+ */
+export class Sprites {
+  private readonly made = new Map<number, ImageBitmap>()
+  private readonly kinds = new Map<string, number>()
+  private key = ''
+  private side = 0
+  private sheet: OffscreenCanvas | undefined
+
+  /** Stamps a train `size` pixels wide (its length is 1.75 times that) at x, y, heading `angle`. The transform of g is lost. */
+  stamp(g: CanvasRenderingContext2D, p: Palette, line: string, look: Look, late: boolean, size: number, dpr: number, x: number, y: number, angle: number): void {
     const q = Math.round(size * 2) / 2
     const key = `${p.dark}/${q}/${dpr}`
-    if (key !== this.key) {
+    if (key !== this.key || this.made.size > MOST) {
+      for (const image of this.made.values()) image.close()
       this.made.clear()
       this.key = key
+      this.side = Math.ceil((q * 2.9 + 6) * dpr) + 1
+      this.sheet = new OffscreenCanvas(this.side, this.side)
     }
-    const side = Math.ceil(q * 2.9 + 6)
     const name = `${line}/${look}/${late}`
-    let image = this.made.get(name)
+    let kind = this.kinds.get(name)
+    if (kind === undefined) this.kinds.set(name, (kind = this.kinds.size))
+    const turn = ((Math.round((angle / (Math.PI * 2)) * ANGLES) % ANGLES) + ANGLES) % ANGLES
+    const [left, top] = [Math.floor(x * dpr), Math.floor(y * dpr)]
+    const [px, py] = [Math.floor((x * dpr - left) * PHASES), Math.floor((y * dpr - top) * PHASES)]
+    const at = ((kind * ANGLES + turn) * PHASES + px) * PHASES + py
+    let image = this.made.get(at)
+    const half = this.side >> 1
     if (!image) {
-      image = document.createElement('canvas')
-      image.width = image.height = Math.ceil(side * dpr)
-      const g = image.getContext('2d')
-      if (g) {
-        g.scale(dpr, dpr)
-        g.translate(side / 2, side / 2)
-        draw(g, p, line, look, late, q)
-      }
-      this.made.set(name, image)
+      const c = this.sheet?.getContext('2d')
+      if (!c || !this.sheet) return
+      const [cos, sin] = [Math.cos((turn / ANGLES) * Math.PI * 2) * dpr, Math.sin((turn / ANGLES) * Math.PI * 2) * dpr]
+      c.setTransform(cos, sin, -sin, cos, half + (px + 0.5) / PHASES, half + (py + 0.5) / PHASES)
+      draw(c, p, line, look, late, q)
+      image = this.sheet.transferToImageBitmap()
+      this.made.set(at, image)
     }
-    return { image, side }
+    g.setTransform(1, 0, 0, 1, 0, 0)
+    g.drawImage(image, left - half, top - half)
   }
 }
 
-function draw(g: CanvasRenderingContext2D, p: Palette, line: string, look: Look, late: boolean, w: number): void {
+type Drawing = OffscreenCanvasRenderingContext2D
+
+function draw(g: Drawing, p: Palette, line: string, look: Look, late: boolean, w: number): void {
   const color = line === 'stale' ? p.stale : lineColor(p, line)
   const long = w * 1.75
   const edge = Math.max(1.25, w * 0.15)
@@ -78,7 +99,7 @@ function draw(g: CanvasRenderingContext2D, p: Palette, line: string, look: Look,
   g.stroke()
 }
 
-function outline(g: CanvasRenderingContext2D, fill: string, stroke: string, width: number): void {
+function outline(g: Drawing, fill: string, stroke: string, width: number): void {
   g.fillStyle = fill
   g.strokeStyle = stroke
   g.lineWidth = width * 2
@@ -87,7 +108,7 @@ function outline(g: CanvasRenderingContext2D, fill: string, stroke: string, widt
 }
 
 /** A bullet heading east: round behind, pointed before. */
-function bullet(g: CanvasRenderingContext2D, long: number, w: number): void {
+function bullet(g: Drawing, long: number, w: number): void {
   const x0 = -long / 2
   const x1 = long / 2
   const r = w * 0.28

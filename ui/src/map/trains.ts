@@ -74,9 +74,6 @@ export class TrainLayer {
     if (x < -30 || y < -30 || x > v.w + 30 || y > v.h + 30) return
     const fresh = Math.min(1, (wall - m.placed) / 500)
     g.globalAlpha = dim ? 0.15 : Math.max(0.05, fresh)
-    const { image, side: box } = this.sprites.get(v.palette, line, look(m), m.train.delay >= LATE_S && m.train.status === IN_SERVICE, size, dpr)
-    const c = Math.cos(place.angle)
-    const n = Math.sin(place.angle)
     if (picked) {
       g.setTransform(dpr, 0, 0, dpr, 0, 0)
       g.beginPath()
@@ -85,8 +82,7 @@ export class TrainLayer {
       g.strokeStyle = v.palette.ink
       g.stroke()
     }
-    g.setTransform(c * dpr, n * dpr, -n * dpr, c * dpr, x * dpr, y * dpr)
-    g.drawImage(image, -box / 2, -box / 2, box, box)
+    this.sprites.stamp(g, v.palette, line, look(m), m.train.delay >= LATE_S && m.train.status === IN_SERVICE, size, dpr, x, y, place.angle)
     g.globalAlpha = 1
     const d = this.drawn[this.count]
     if (d) {
