@@ -16,7 +16,7 @@ import (
 
 // Bounds on what a data file may hold, far above any real network.
 const (
-	maxFile    = 16 << 20 // bytes
+	maxFile    = 64 << 20 // bytes
 	maxText    = 200      // bytes of a name
 	maxPoints  = 100_000  // of one shape
 	maxMetres  = 1e6

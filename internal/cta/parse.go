@@ -58,8 +58,8 @@ func (n *Network) parseLine(r *row) error {
 		Index: len(n.Lines), ID: r.word("id"), Code: r.text("code"), Name: r.text("name"),
 		Color: r.text("color"), Toward: [2]string{r.text("toward_a"), r.text("toward_b")},
 	}
-	if len(l.Code) != 2 || l.Code[0] < 'A' || l.Code[0] > 'Z' || l.Code[1] < 'A' || l.Code[1] > 'Z' {
-		r.fail("line %q has code %q: want two capital letters", l.ID, l.Code)
+	if !isCode(l.Code) {
+		r.fail("line %q has code %q: want two to five capital letters", l.ID, l.Code)
 	}
 	if !isColor(l.Color) {
 		r.fail("line %q has colour %q: want #rrggbb in lower case", l.ID, l.Color)
@@ -74,6 +74,17 @@ func (n *Network) parseLine(r *row) error {
 	}
 	n.Lines, n.lines[l.ID] = append(n.Lines, l), l
 	return r.err
+}
+
+// isCode says whether s can begin the names of a line's trains: letters only,
+// since a number follows.
+func isCode(s string) bool {
+	for _, c := range []byte(s) {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	return len(s) >= 2 && len(s) <= 5
 }
 
 func isColor(s string) bool {

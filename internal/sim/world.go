@@ -71,9 +71,9 @@ const (
 	dwellLeast     = 14 * second // with nobody on the platform
 	dwellMost      = 45 * second // with any number
 	dwellPerRider  = second * 3 / 5
-	maxPatterns    = 1 << 12 // bounds of a network, with much room
+	maxPatterns    = 1 << 14 // bounds of a network, with much room
 	maxCalls       = 1 << 10
-	maxStations    = 1 << 16
+	maxStations    = 1 << 18
 )
 
 func newWorld(net *cta.Network) (*world, error) {
