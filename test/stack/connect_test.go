@@ -118,13 +118,13 @@ func (p *pipeline) changes() []change {
 		{
 			"insert", `INSERT INTO station_lines VALUES ('red', 49998, 99);
 				INSERT INTO stations (stop_id, direction_id, stop_name, station_name, station_id, "order", red) VALUES (39998, 'S', 'Quay (SB)', 'Quay & Dock', 49998, 99, true)`,
-			stops, stopKey, `"station_name":"Quay & Dock"`, has("Quay &amp; Dock"),
+			stops, stopKey, `"stop_name":"Quay (SB)"`, has("Quay &amp; Dock"),
 		},
 		{
 			"update", `UPDATE station_lines SET "order" = -1 WHERE station_id = 49998`, links, linkKey, `"order":-1`,
 			func(page string) bool {
 				at := strings.Index(page, "Quay")
-				return at >= 0 && at < strings.Index(page, "Jarvis")
+				return at >= 0 && at < strings.Index(page, "Morse")
 			},
 		},
 		{"rename", `UPDATE stations SET station_name = 'Pier' WHERE stop_id = 39998`, stops, stopKey, `"station_name":"Pier"`, has("Pier")},
