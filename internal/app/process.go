@@ -84,6 +84,7 @@ func (p *platform) stages(m *process.Map) []exactly.Stage {
 	n := p.Names
 	decoder := func() *event.Decoder { return event.NewDecoder(p.registry) }
 	forward, turnstiles, lines := decoder(), decoder(), decoder()
+	owner := process.TurnstilesOwner(n)
 	return []exactly.Stage{
 		{
 			Name: event.StageStations, Topics: []string{n.Stations(), n.StationLines()}, CoPartitioned: true,
@@ -104,7 +105,7 @@ func (p *platform) stages(m *process.Map) []exactly.Stage {
 				return t.Partition
 			},
 			Owner: func(key []byte, _ int32) exactly.Task {
-				topic, partition := process.TurnstilesOwner(n, key)
+				topic, partition := owner(key)
 				return exactly.Task{Topic: topic, Partition: partition}
 			},
 			New: func(t exactly.Task) exactly.Reducer {

@@ -105,6 +105,7 @@ func (s *session) readState(ctx context.Context, tasks []*task) (read int64, err
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(fetchBytes),
 	)...)
 	if err != nil {
 		return 0, fmt.Errorf("%w: make the client that restores: %w", ErrMisconfigured, err)

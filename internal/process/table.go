@@ -1,6 +1,9 @@
 package process
 
-import "iter"
+import (
+	"iter"
+	"math/bits"
+)
 
 // Table is a map that remembers what changed since the last Commit and can go
 // back to it. In steady state (keys known, tables warm) nothing allocates.
@@ -9,10 +12,13 @@ import "iter"
 // is changed in place: no maps, no slices that are written to.
 type Table[K comparable, V any] struct {
 	index map[K]int32
-	slots []slot[K, V]
-	dirty []int32 // slots changed since Commit, in the order of their first change
-	free  []int32 // slots of deleted keys, committed
-	live  int
+	// Slots lie in chunks, each as large as all before it and firstSlots more, so that
+	// a table of millions grows without ever being copied.
+	chunks [][]slot[K, V]
+	used   int32   // slots handed out so far
+	dirty  []int32 // slots changed since Commit, in the order of their first change
+	free   []int32 // slots of deleted keys, committed
+	live   int
 }
 
 type slot[K comparable, V any] struct {
@@ -22,6 +28,16 @@ type slot[K comparable, V any] struct {
 	live    bool // the key is there now
 	was     bool // the key was there at the last Commit; valid while dirty
 	isDirty bool
+}
+
+// firstSlots is the size of the first chunk, a power of two.
+const firstSlots = 8
+
+// at is slot i.
+func (t *Table[K, V]) at(i int32) *slot[K, V] {
+	n := uint32(i) + firstSlots
+	k := bits.Len32(n) - bits.Len32(firstSlots)
+	return &t.chunks[k][n-firstSlots<<k]
 }
 
 // NewTable returns an empty table.
@@ -44,10 +60,10 @@ func (t *Table[K, V]) Get(k K) (v V, ok bool) {
 // until the table changes next.
 func (t *Table[K, V]) Peek(k K) *V {
 	i, ok := t.index[k]
-	if !ok || !t.slots[i].live {
+	if !ok || !t.at(i).live {
 		return nil
 	}
-	return &t.slots[i].now
+	return &t.at(i).now
 }
 
 // Edit returns the value of k to change in place, made new (the zero value) if
@@ -57,7 +73,7 @@ func (t *Table[K, V]) Edit(k K) *V {
 	if !ok {
 		i = t.take(k)
 	}
-	s := &t.slots[i]
+	s := t.at(i)
 	if !s.isDirty {
 		t.touch(i)
 	}
@@ -74,10 +90,10 @@ func (t *Table[K, V]) Set(k K, v V) { *t.Edit(k) = v }
 // Delete removes k and says whether it was there.
 func (t *Table[K, V]) Delete(k K) bool {
 	i, ok := t.index[k]
-	if !ok || !t.slots[i].live {
+	if !ok || !t.at(i).live {
 		return false
 	}
-	s := &t.slots[i]
+	s := t.at(i)
 	if !s.isDirty {
 		t.touch(i)
 	}
@@ -89,7 +105,7 @@ func (t *Table[K, V]) Delete(k K) bool {
 
 // touch keeps the committed value of slot i for Rewind.
 func (t *Table[K, V]) touch(i int32) {
-	s := &t.slots[i]
+	s := t.at(i)
 	s.old, s.was, s.isDirty = s.now, s.live, true
 	t.dirty = append(t.dirty, i)
 }
@@ -101,26 +117,30 @@ func (t *Table[K, V]) take(k K) int32 {
 		i = t.free[n-1]
 		t.free = t.free[:n-1]
 	} else {
-		i = int32(len(t.slots))
-		t.slots = append(t.slots, slot[K, V]{})
+		i = t.used
+		t.used++
+		if k := len(t.chunks); i == firstSlots<<k-firstSlots {
+			t.chunks = append(t.chunks, make([]slot[K, V], firstSlots<<k))
+		}
 	}
-	t.slots[i].key = k
+	t.at(i).key = k
 	t.index[k] = i
 	return i
 }
 
 // drop gives slot i back.
 func (t *Table[K, V]) drop(i int32) {
-	delete(t.index, t.slots[i].key)
-	t.slots[i] = slot[K, V]{}
+	s := t.at(i)
+	delete(t.index, s.key)
+	*s = slot[K, V]{}
 	t.free = append(t.free, i)
 }
 
 // All yields every key with its value to read. The table must not change meanwhile.
 func (t *Table[K, V]) All() iter.Seq2[K, *V] {
 	return func(yield func(K, *V) bool) {
-		for i := range t.slots {
-			if s := &t.slots[i]; s.live && !yield(s.key, &s.now) {
+		for i := range t.used {
+			if s := t.at(i); s.live && !yield(s.key, &s.now) {
 				return
 			}
 		}
@@ -133,7 +153,7 @@ func (t *Table[K, V]) All() iter.Seq2[K, *V] {
 func (t *Table[K, V]) Dirty() iter.Seq2[K, *V] {
 	return func(yield func(K, *V) bool) {
 		for _, i := range t.dirty {
-			s := &t.slots[i]
+			s := t.at(i)
 			switch {
 			case s.live:
 				if !yield(s.key, &s.now) {
@@ -152,7 +172,7 @@ func (t *Table[K, V]) Dirty() iter.Seq2[K, *V] {
 func (t *Table[K, V]) Commit() {
 	var zero V
 	for _, i := range t.dirty {
-		s := &t.slots[i]
+		s := t.at(i)
 		s.isDirty, s.old = false, zero
 		if !s.live {
 			t.drop(i)
@@ -165,7 +185,7 @@ func (t *Table[K, V]) Commit() {
 func (t *Table[K, V]) Rewind() {
 	var zero V
 	for _, i := range t.dirty {
-		s := &t.slots[i]
+		s := t.at(i)
 		if s.live != s.was {
 			if s.was {
 				t.live++

@@ -92,7 +92,24 @@ func TestTableReusesTheSlotsOfDeletedKeys(t *testing.T) {
 		tab.Delete(i - 5)
 		tab.Commit()
 	}
-	if n := len(tab.slots); n > 12 {
+	if n := tab.used; n > 12 {
 		t.Errorf("%d slots for 5 keys at a time", n)
+	}
+}
+
+func TestTableKeepsManyKeysWhereTheyAre(t *testing.T) {
+	tab := NewTable[int, int]()
+	first := tab.Edit(0)
+	for i := range 100_000 {
+		tab.Set(i, i)
+	}
+	tab.Commit()
+	for i := range 100_000 {
+		if v, ok := tab.Get(i); !ok || v != i {
+			t.Fatalf("key %d holds %d, %v", i, v, ok)
+		}
+	}
+	if tab.Peek(0) != first {
+		t.Error("the first slot has moved")
 	}
 }

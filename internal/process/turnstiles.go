@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -77,22 +78,25 @@ func perStation(names event.Names) string {
 	return strings.TrimSuffix(name, "0.")
 }
 
-// TurnstilesOwner says which task a changelog key belongs to: topic and
-// partition of its input. The key is the station's id as text, followed by a
-// dot and the topic's slug where each station has a topic of its own. An
-// unreadable key gets an empty topic, which no task has.
-func TurnstilesOwner(names event.Names, key []byte) (topic string, partition int32) {
-	id, slug, own := strings.Cut(string(key), ".")
-	n, err := strconv.ParseInt(id, 10, 32)
-	if err != nil || n <= 0 {
-		return "", 0
-	}
-	if own {
-		names.Layout = event.PerStation
-		return names.Turnstiles(int32(n), slug), 0
-	}
+// TurnstilesOwner returns a function that says which task a changelog key
+// belongs to: topic and partition of its input. The key is the station's id as
+// text, followed by a dot and the topic's slug where each station has a topic of its
+// own. An unreadable key gets an empty topic, which no task has.
+func TurnstilesOwner(names event.Names) func(key []byte) (topic string, partition int32) {
 	names.Layout = event.Shared
-	return names.Turnstiles(int32(n), ""), event.StationPartition(int32(n))
+	shared := names.Turnstiles(0, "")
+	names.Layout = event.PerStation
+	return func(key []byte) (string, int32) {
+		id, slug, own := bytes.Cut(key, []byte{'.'})
+		n, err := strconv.ParseInt(string(id), 10, 32)
+		switch {
+		case err != nil || n <= 0:
+			return "", 0
+		case own:
+			return names.Turnstiles(int32(n), string(slug)), 0
+		}
+		return shared, event.StationPartition(int32(n))
+	}
 }
 
 // Late is the number of entries that came too late for their window, since the

@@ -145,7 +145,7 @@ func TestTurnstilesOwner(t *testing.T) {
 		{"-1.x", "", 0}, {"", "", 0}, {"x", "", 0},
 	}
 	for _, c := range cases {
-		topic, partition := TurnstilesOwner(testNames, []byte(c.key))
+		topic, partition := TurnstilesOwner(testNames)([]byte(c.key))
 		if topic != c.topic || partition != c.partition {
 			t.Errorf("key %q belongs to %s-%d, want %s-%d", c.key, topic, partition, c.topic, c.partition)
 		}
@@ -159,7 +159,7 @@ func TestTurnstilesOwner(t *testing.T) {
 	}
 	out.end(t, red, true)
 	for key := range out.state() {
-		if topic, p := TurnstilesOwner(testNames, []byte(key)); topic != howardTopic || p != 0 {
+		if topic, p := TurnstilesOwner(testNames)([]byte(key)); topic != howardTopic || p != 0 {
 			t.Errorf("key %q belongs to %s-%d", key, topic, p)
 		}
 	}
