@@ -43,16 +43,16 @@ func (p *platform) newProcessor() (*processor, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := p.kafka.Options()
-	if err != nil {
-		return nil, err
-	}
 	took := newTransactionTimes()
 	if err := p.meter(took); err != nil {
 		return nil, err
 	}
 	out := &processor{}
 	for _, s := range p.stages(m) {
+		client, err := p.kafka.Options() // each its own: making a client writes to them
+		if err != nil {
+			return nil, err
+		}
 		cfg := exactly.Config{
 			Stage: s, Client: client, DeadLetter: p.Names.DeadLetter(),
 			TransactionalID: p.transactionalID(s.Name), Sole: p.boot > 0,
