@@ -44,7 +44,7 @@ func (c Config) parse() (*pgx.ConnConfig, error) {
 	}
 	cfg, err := pgx.ParseConfig(c.URL)
 	if err != nil { // whose text has the URL; its cause has not
-		return nil, fmt.Errorf("not a URL that PostgreSQL's client understands: %v", errors.Unwrap(err))
+		return nil, errors.Join(errors.New("not a URL that PostgreSQL's client understands"), errors.Unwrap(err))
 	}
 	if c.Password != "" {
 		cfg.Password = string(c.Password)
