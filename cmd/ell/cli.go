@@ -56,14 +56,14 @@ type settings struct {
 	KafkaPasswordFile string `help:"File with the password for SASL (or ELL_KAFKA_PASSWORD)." placeholder:"FILE" group:"Kafka"`
 
 	Registry    string `help:"URL of the schema registry; none: the embedded one." placeholder:"URL" group:"Neighbours"`
-	RegistryBy  by     `embed:"" prefix:"registry-" set:"whom=the registry" set:"secret=ELL_REGISTRY"`
+	RegistryBy  by     `embed:"" prefix:"registry-" set:"whom=the registry"`
 	RESTProxy   string `name:"rest-proxy" help:"URL of the REST Proxy that the weather device reports to; none: ell's own." placeholder:"URL" group:"Neighbours"`
-	RESTProxyBy by     `embed:"" prefix:"rest-proxy-" set:"whom=the REST Proxy" set:"secret=ELL_REST_PROXY"`
+	RESTProxyBy by     `embed:"" prefix:"rest-proxy-" set:"whom=the REST Proxy"`
 
 	Postgres             string `help:"URL of the station database on PostgreSQL, without a password; none: the one in the data folder." placeholder:"postgres://USER@HOST/DB" group:"Stations"`
 	PostgresPasswordFile string `help:"File with the password (or ELL_POSTGRES_PASSWORD)." placeholder:"FILE" group:"Stations"`
 	Connect              string `help:"URL of Kafka Connect, whose Debezium connector reads the station database then; none: ell polls it." placeholder:"URL" group:"Stations"`
-	ConnectBy            by     `embed:"" prefix:"connect-" set:"whom=Kafka Connect" set:"secret=ELL_CONNECT"`
+	ConnectBy            by     `embed:"" prefix:"connect-" set:"whom=Kafka Connect"`
 	ConnectorPostgres    string `help:"URL of the station database for the Connect workers, if they reach it in another way or as another user." placeholder:"URL" group:"Stations"`
 	ConnectorPassword    string `help:"What stands in the connector's configuration for the password: a reference that the workers resolve, or plain for the password itself." default:"$${env:POSTGRES_PASSWORD}" placeholder:"REFERENCE" group:"Stations"`
 
@@ -77,8 +77,8 @@ type settings struct {
 // the neighbour's name; the secrets themselves are files or variables, never flags.
 type by struct {
 	User         string `help:"User for ${whom}." placeholder:"NAME" group:"Neighbours"`
-	PasswordFile string `help:"File with the user's password (or ${secret}_PASSWORD)." placeholder:"FILE" group:"Neighbours"`
-	TokenFile    string `help:"File with a bearer token for ${whom} (or ${secret}_TOKEN)." placeholder:"FILE" group:"Neighbours"`
+	PasswordFile string `help:"File with the user's password (or the variable ELL_…_PASSWORD)." placeholder:"FILE" group:"Neighbours"`
+	TokenFile    string `help:"File with a bearer token for ${whom} (or the variable ELL_…_TOKEN)." placeholder:"FILE" group:"Neighbours"`
 	CA           string `name:"ca" help:"File with the certificate authority of ${whom}; none: the system's." placeholder:"FILE" group:"Neighbours"`
 	Cert         string `help:"File with the client's certificate for ${whom}." placeholder:"FILE" group:"Neighbours"`
 	Key          string `help:"File with the key of the client's certificate." placeholder:"FILE" group:"Neighbours"`

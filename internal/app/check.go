@@ -41,7 +41,7 @@ func Check(ctx context.Context, o Options) error {
 // checkKafka looks at brokers and topics.
 func (o Options) checkKafka(ctx context.Context) []check.Finding {
 	fault := func(err error) []check.Finding {
-		return []check.Finding{{Level: check.Bad, Part: "Kafka", Text: Explain(o, err).Error()}}
+		return []check.Finding{{Level: check.Bad, Part: "Kafka", Text: Explain(o, err).Error(), Mend: "start the brokers, or name others with --brokers; without --brokers a running ell is looked for"}}
 	}
 	p := &platform{Options: o, net: cta.Chicago(), kafka: o.kafkaConfig()}
 	cl, err := p.kafka.New()

@@ -87,10 +87,8 @@ func TestBrokersAreOldWithoutTheFeatureAndSaidToBe(t *testing.T) {
 	old := testkit.Cluster(t, kfake.MaxVersions(kversion.V3_7_0()))
 	has(t, brokers(t, old), check.Bad, "broker 0", "cannot run transaction.version 2")
 	lower := testkit.Cluster(t)
-	lower.ControlKey(int16(kmsg.ApiVersions), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		lower.KeepControl()
-		resp := kmsg.NewPtrApiVersionsResponse()
-		resp.Version = r.GetVersion()
+	answers(lower, kmsg.ApiVersions, func(r kmsg.Request) kmsg.Response {
+		resp := r.ResponseKind().(*kmsg.ApiVersionsResponse)
 		for _, k := range []int16{0, 1, 2, 3, 18, 60} {
 			a := kmsg.NewApiVersionsResponseApiKey()
 			a.ApiKey, a.MaxVersion = k, 4
@@ -99,7 +97,7 @@ func TestBrokersAreOldWithoutTheFeatureAndSaidToBe(t *testing.T) {
 		f := kmsg.NewApiVersionsResponseSupportedFeature()
 		f.Name, f.MaxVersion = "transaction.version", 2
 		resp.SupportedFeatures = append(resp.SupportedFeatures, f)
-		return resp, nil, true
+		return resp
 	})
 	has(t, brokers(t, lower), check.Bad, "transaction.version is 0")
 	away, err := (kafka.Config{Brokers: []string{"127.0.0.1:1"}}).New()
@@ -221,4 +219,49 @@ func TestRightsThatAreMissingAreNamed(t *testing.T) {
 			t.Errorf("%v: want %q", err, want)
 		}
 	}
+}
+
+func TestTheControllersClockIsComparedWithThisMachines(t *testing.T) {
+	for name, c := range map[string]struct {
+		off   time.Duration
+		level check.Level
+		words string
+	}{
+		"it agrees":    {0, check.Good, "agrees"},
+		"it is ahead":  {time.Hour, check.Odd, "1h0m0s ahead of"},
+		"it is behind": {-5 * time.Second, check.Odd, "5s behind"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := testkit.Cluster(t)
+			answers(k, kmsg.ApiVersions, func(r kmsg.Request) kmsg.Response {
+				resp := r.ResponseKind().(*kmsg.ApiVersionsResponse)
+				for _, key := range []kmsg.Key{kmsg.Metadata, kmsg.ApiVersions, kmsg.DescribeQuorum} {
+					a := kmsg.NewApiVersionsResponseApiKey()
+					a.ApiKey, a.MaxVersion = int16(key), 1
+					resp.ApiKeys = append(resp.ApiKeys, a)
+				}
+				return resp
+			})
+			answers(k, kmsg.DescribeQuorum, func(r kmsg.Request) kmsg.Response {
+				resp := r.ResponseKind().(*kmsg.DescribeQuorumResponse)
+				v := kmsg.NewDescribeQuorumResponseTopicPartitionReplicaState()
+				v.ReplicaID, v.LastFetchTimestamp = 3, time.Now().Add(c.off).UnixMilli()
+				p := kmsg.NewDescribeQuorumResponseTopicPartition()
+				p.LeaderID, p.CurrentVoters = 3, []kmsg.DescribeQuorumResponseTopicPartitionReplicaState{{ReplicaID: 2, LastFetchTimestamp: 1}, v}
+				topic := kmsg.NewDescribeQuorumResponseTopic()
+				topic.Partitions = append(topic.Partitions, p)
+				resp.Topics = append(resp.Topics, topic)
+				return resp
+			})
+			has(t, brokers(t, k), c.level, c.words)
+		})
+	}
+}
+
+// answers makes the cluster answer requests of a kind in its own way.
+func answers(k *testkit.Kafka, key kmsg.Key, f func(kmsg.Request) kmsg.Response) {
+	k.ControlKey(int16(key), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		return f(r), nil, true
+	})
 }

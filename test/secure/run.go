@@ -66,7 +66,7 @@ func (s *Suite) onProcess() {
 func (s *Suite) flows(roles []*process) {
 	s.t.Helper()
 	site := "http://" + s.at.HTTP
-	system.Within(s.t, 90*time.Second, func() error {
+	system.Within(s.t, 4*time.Minute, func() error {
 		for _, p := range roles {
 			select {
 			case <-p.done:
@@ -82,8 +82,12 @@ func (s *Suite) flows(roles []*process) {
 			if err := system.Get(site+"/api/v1/"+page, &doc); err != nil {
 				return err
 			}
-			if text, err := json.Marshal(doc); err != nil || len(text) < 60 {
-				return fmt.Errorf("%s: %s, %v", page, text, err)
+			text, err := json.Marshal(doc)
+			if err != nil {
+				return err
+			}
+			if len(text) < 60 {
+				return fmt.Errorf("%s: %s", page, text)
 			}
 		}
 		return nil
@@ -197,7 +201,8 @@ func (s *Suite) wrongConnections() {
 
 func (s *Suite) showing() {
 	serve, gateway := s.start(s.args("serve"), nil), s.start(s.args("gateway"), nil)
-	system.Within(s.t, 30*time.Second, func() error { return system.Get("http://"+s.at.HTTP+"/readyz", nil) })
+	gateway.says(s.t, "REST Proxy  https://")
+	system.Within(s.t, 60*time.Second, func() error { return system.Get("http://"+s.at.HTTP+"/readyz", nil) })
 	check := s.start(s.args("check"), nil)
 	<-check.done
 	out := check.out.String()

@@ -118,7 +118,7 @@ func (s *Suite) metrics(role string) string {
 type process struct {
 	*exec.Cmd
 	out  *output
-	done chan error // closed when it has ended
+	done chan struct{} // closed when it has ended
 }
 
 // output is what a role has said; all of it is kept to look for secrets.
@@ -146,7 +146,7 @@ func (o *output) String() string {
 // start starts the binary; further settings win over those before.
 func (s *Suite) start(args []string, env map[string]string) *process {
 	s.t.Helper()
-	p := &process{Cmd: exec.Command(s.binary, args...), out: &output{s: s}, done: make(chan error)}
+	p := &process{Cmd: exec.CommandContext(s.t.Context(), s.binary, args...), out: &output{s: s}, done: make(chan struct{})}
 	p.Env = os.Environ()
 	merged := maps.Clone(s.env)
 	maps.Copy(merged, env)
@@ -160,24 +160,27 @@ func (s *Suite) start(args []string, env map[string]string) *process {
 	if err := p.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	go func() { defer close(p.done); p.Wait() }()
+	go func() {
+		defer close(p.done)
+		_ = p.Wait() // how it ended is in ProcessState
+	}()
 	s.t.Cleanup(p.kill)
 	return p
 }
 
 func (p *process) kill() {
-	p.Process.Kill()
+	_ = p.Process.Kill() // one that has ended needs none
 	<-p.done
 }
 
 // stop asks the process to end and waits.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
-	p.Process.Signal(os.Interrupt)
+	_ = p.Process.Signal(os.Interrupt) // as in kill
 	select {
 	case <-p.done:
 	case <-time.After(15 * time.Second):
-		p.Process.Signal(syscall.SIGQUIT)
+		_ = p.Process.Signal(syscall.SIGQUIT) // where every goroutine stands goes to the output
 		<-p.done
 		t.Errorf("%s did not stop:\n%s", p.Args[1], tail(p.out.String()))
 	}
@@ -186,7 +189,7 @@ func (p *process) stop(t *testing.T) {
 // says waits until the process has said all of words.
 func (p *process) says(t *testing.T, words ...string) {
 	t.Helper()
-	end := time.Now().Add(20 * time.Second)
+	end := time.Now().Add(time.Minute)
 	for {
 		ended := false
 		select {

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -210,6 +209,6 @@ func TestEveryWayToSayWhoOneIs(t *testing.T) {
 	if err := cl.Ping(ctx); err == nil || kafka.Classify(err) != kafka.Fatal {
 		t.Errorf("without a certificate: %v", err)
 	} else {
-		t.Log(fmt.Sprintf("without a certificate: %v", err))
+		t.Logf("without a certificate: %v", err)
 	}
 }
