@@ -76,8 +76,8 @@ $(CACHE)/deploy/prometheus: deploy/check/go.mod
 fuzz: ## every fuzz target for 30 s
 	scripts/fuzz 30s
 
-bench: ## benchmarks; ratios measured in one run
-	go test -run '^$$' -bench . -benchmem ./internal/... | tee $(CACHE)/bench.txt
+bench: build ## all measurements, against peers too; FULL=1 for the full amounts (hours)
+	bench/run
 
 golden: ## write the golden files anew (review the difference)
 	go test ./internal/... -update
