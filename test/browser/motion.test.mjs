@@ -1,28 +1,11 @@
 // How trains move on the map, sampled every frame in a real browser: forward
 // only, without jumps, at the platform soon after the news of it.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
+import { test } from "node:test";
+import { command, map } from "./page.mjs";
 
-const url = process.env.ELL_URL ?? "http://127.0.0.1:8888";
-let browser;
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"],
-  });
-});
-after(() => browser.close());
-
-const speed = (s) => fetch(`${url}/api/v1/clock`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ speed: s, paused: false }) });
-
-async function open(path, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...options });
-  const page = await context.newPage();
-  await page.goto(url + path);
-  await page.waitForFunction(() => window.ellLive?.motions.size > 0 && window.ellMap?.drawn.length > 0, null, { timeout: 20_000 });
-  return { page, close: () => context.close() };
-}
+const speed = (s) => command({ speed: s, paused: false });
+const open = (path, options) => map(path, { viewport: { width: 1000, height: 700 }, ...options });
 
 /** Samples every train at every frame for some seconds. */
 const sample = (page, seconds) =>

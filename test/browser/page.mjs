@@ -1,21 +1,13 @@
-// What the browser tests share: one Chromium, pages that note what goes wrong on
+// What the browser tests share: pages of one Chromium that note what goes wrong on
 // them, and a way to the server that can be cut and stalled.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { after, before } from "node:test";
-import { chromium } from "playwright-core";
+import { command, get, launch, url } from "./site.mjs";
 
-export const url = process.env.ELL_URL;
-assert.ok(url, "ELL_URL names the website to test");
-
-/** Where Debian has it, and without anything that Chromium would like to fetch. */
-export const launch = () =>
-  chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"],
-  });
+export { command, get, url };
 
 let browser;
 before(async () => (browser = await launch()));
@@ -56,12 +48,6 @@ export async function map(path, options) {
   await o.page.waitForFunction(() => window.ellLive?.motions.size > 0 && window.ellMap?.drawn.length > 0, null, { timeout: 20_000 });
   return o;
 }
-
-export const get = async (path) => (await fetch(url + path)).json();
-
-/** Tells the city to run so fast, or to pause. */
-export const command = (body) =>
-  fetch(`${url}/api/v1/clock`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 /** A way to the server that can be cut, and stalled: then nothing comes and nothing says so. */
 export function bridge() {

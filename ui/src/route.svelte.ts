@@ -60,7 +60,7 @@ class Route {
       if (v === '') q.delete(k)
       else q.set(k, v)
     }
-    const s = q.toString().replaceAll('%2C', ',')
+    const s = q.toString().replaceAll('%2C', ',').replaceAll('%3A', ':')
     const href = location.pathname + (s ? `?${s}` : '')
     if (href === location.pathname + location.search) return
     history[push ? 'pushState' : 'replaceState'](null, '', href)

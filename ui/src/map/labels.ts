@@ -22,6 +22,8 @@ export interface Placed {
   y: number
   angle: number
   bold: boolean
+  /** What it covers. */
+  boxes: readonly Box[]
 }
 
 const SLANTED = 12
@@ -53,7 +55,7 @@ export function placeLabels(wishes: readonly Wish[], size: number, measure: (tex
     }
     if (!best || (least > COVERED && !w.bold)) continue
     for (const b of best.boxes) grid.add(b)
-    out.push({ id: w.id, text: w.text, x: best.x, y: best.y, angle: best.angle, bold: w.bold })
+    out.push({ id: w.id, text: w.text, x: best.x, y: best.y, angle: best.angle, bold: w.bold, boxes: best.boxes })
   }
   return out
 }

@@ -6,6 +6,7 @@ import { clampCamera, fit, lineWidth, zoomAt, type Camera } from './camera'
 import { DARK, LIGHT, type Palette } from './palette'
 import { Scene } from './scene'
 import { TrainLayer } from './trains'
+import type { Placed } from './labels'
 import type { Point } from './tracks'
 
 export type Projection = 'schematic' | 'geographic'
@@ -36,7 +37,8 @@ export class MapView {
   private h = 1
   private dpr = 1
   private dirty = true
-  private labelsAt = 0
+  /** The names on the map, for the tests. */
+  names: readonly Placed[] = []
   private readonly layer: TrainLayer
   private readonly g: CanvasRenderingContext2D
   private readonly tg: CanvasRenderingContext2D
@@ -233,8 +235,7 @@ export class MapView {
     if (this.dirty) {
       this.dirty = false
       this.g.setTransform(this.dpr, 0, 0, this.dpr, 0, 0)
-      drawBase(this.g, this.scene, v, this.wanted.bright)
-      this.labelsAt++
+      this.names = drawBase(this.g, this.scene, v, this.wanted.bright)
     }
     const { stale, bright, picked, copies } = this.wanted
     this.layer.draw(this.tg, v, this.dpr, wall, { stale, bright, picked, ids: this.camera.k > 90, extra: copies - 1 })
