@@ -83,7 +83,7 @@ func (p *platform) ensureTopics(ctx context.Context) error {
 	report, err := kafka.EnsureTopics(ctx, cl, p.specs(), p.Replication)
 	switch {
 	case errors.Is(err, kafka.ErrCreate) && (errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)):
-		return fmt.Errorf("%w: topics are missing, and user %q may not create them: start a role that may, or allow it Create (docs/security.md)", errNotYet, p.KafkaUser)
+		return fmt.Errorf("%w: topics are missing, and user %q may not create them: start a role that may, or allow it Create (docs/security.md)", errNotYet, p.principal())
 	case errors.Is(err, kerr.InvalidReplicationFactor):
 		return fmt.Errorf("%w: fewer brokers are up than topics shall have replicas: start the others, or choose --replication: %w", errNotYet, err)
 	case errors.Is(err, io.EOF) && p.KafkaSASL != "":
@@ -117,7 +117,18 @@ func (p *platform) authorized(ctx context.Context, roles []string) error {
 	for _, role := range roles {
 		p.rights(role, need)
 	}
-	return need.Verify(ctx, cl, p.KafkaUser)
+	return need.Verify(ctx, cl, p.principal())
+}
+
+// principal is the user that the brokers take this process for.
+func (o Options) principal() string {
+	switch {
+	case o.KafkaSASL != "":
+		return o.KafkaUser
+	case o.KafkaTLS != nil && o.KafkaTLS.CertFile != "":
+		return "of the certificate"
+	}
+	return "ANONYMOUS"
 }
 
 // rights adds what a role does to topics, besides describing all of them.
@@ -158,7 +169,7 @@ func (p *platform) rights(role string, to check.Rights) {
 // the error itself does not say.
 func Explain(o Options, err error) error {
 	grant := func(what string) error {
-		return fmt.Errorf("%w: allow %s to user %q: kafka-acls.sh --bootstrap-server … --add --allow-principal 'User:%s' …; docs/security.md lists what each role needs", err, what, o.KafkaUser, o.KafkaUser)
+		return fmt.Errorf("%w: allow %s to user %q: kafka-acls.sh --bootstrap-server … --add --allow-principal 'User:%s' …; docs/security.md lists what each role needs", err, what, o.principal(), o.principal())
 	}
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
