@@ -148,8 +148,10 @@ func (p *platform) rights(role string, to check.Rights) {
 	case roleGateway:
 		write(n.Weather())
 	case roleStations:
-		write(n.Stations(), n.StationLines(), n.ConnectOffsets())
 		read(n.Stations(), n.StationLines())
+		if p.Connect.URL == "" { // else the workers write
+			write(n.Stations(), n.StationLines(), n.ConnectOffsets())
+		}
 	case roleProcess:
 		logs := []string{n.Changelog(event.StageStations), n.Changelog(event.StageTurnstiles), n.Changelog(event.StageLines), n.ByLine()}
 		read(sensors...)
