@@ -60,7 +60,6 @@ type comeback struct {
 	All              float64 // from exec to the last
 	Restore          float64 // of these, by its own account
 	Records          int64   // that it read for it
-	CPU              float64 // seconds until all waiting entries were processed
 	PeakMB           float64
 }
 
