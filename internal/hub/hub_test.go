@@ -196,14 +196,15 @@ func (v *viewerConn) want(t *testing.T, event, id string) message {
 
 func forms(t *testing.T, test func(t *testing.T, o Options, headers []string)) {
 	t.Helper()
-	for _, portable := range []bool{false, true} {
+	ways := map[string]Options{"many a call": {}, "one a call": {NoRing: true}, "portable": {Portable: true}}
+	for way, o := range ways {
 		for _, gz := range []bool{false, true} {
-			t.Run(fmt.Sprintf("portable=%v gzip=%v", portable, gz), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s gzip=%v", way, gz), func(t *testing.T) {
 				headers := []string{"Connection: close"}
 				if gz {
 					headers = append(headers, "Accept-Encoding: gzip, deflate, br")
 				}
-				test(t, Options{Portable: portable}, headers)
+				test(t, o, headers)
 			})
 		}
 	}

@@ -19,6 +19,7 @@ type viewer struct {
 	tail  []byte    // rest of a piece that the socket did not take yet
 	since time.Time // when the tail last moved
 	ip    netip.Addr
+	turn  int32 // tells it from others who had its slot
 	enc   uint8
 	retry uint8
 }
@@ -37,10 +38,15 @@ type loop struct {
 	events   []syscall.EpollEvent
 	slots    []*viewer // nil: free
 	free     []int
+	turn     int32    // of the newest viewer
 	recent   []*frame // newest frames, contiguous
 	lastSend time.Time
 	scratch  []byte
+	ring     *ring // nil: a system call a piece
+	jobs     []job // pieces to send, at most one a viewer; empty between the loop's turns
 	stopped  atomic.Bool
+
+	delivered, sent uint64 // pieces and bytes not yet among the hub's counters
 
 	mu      sync.Mutex
 	joining []*viewer
@@ -66,18 +72,30 @@ func newLoops(h *Hub) ([]*loop, error) {
 			closeLoops(loops)
 			return nil, fmt.Errorf("make epoll set non-blocking: %w", err)
 		}
-		loops = append(loops, &loop{
+		l := &loop{
 			h: h, epoll: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd,
 			awake: make(chan struct{}, 1), ready: make(chan int), taken: make(chan struct{}),
 			events: make([]syscall.EpollEvent, 256), scratch: make([]byte, 4096), lastSend: time.Now(),
-		})
+			jobs: make([]job, 0, batch),
+		}
+		if !h.opt.NoRing {
+			var err error
+			if l.ring, err = newRing(); err != nil {
+				h.opt.Logger.Info("viewers are written to one by one", "err", err)
+			}
+		}
+		loops = append(loops, l)
 	}
 	return loops, nil
 }
 
+// closeLoops closes loops that never ran.
 func closeLoops(loops []*loop) {
 	for _, l := range loops {
-		_ = l.epoll.Close() // only the poller reads it; nothing is lost
+		_ = l.epoll.Close() // nobody has used it
+		if l.ring != nil {
+			l.ring.close()
+		}
 	}
 }
 
@@ -108,7 +126,7 @@ func (l *loop) run(ctx context.Context) {
 		}
 	}
 	l.stopped.Store(true)
-	closeLoops([]*loop{l})
+	_ = l.epoll.Close() // ends the poller; nothing is lost
 	for {
 		// The poller may be about to hand over events; it ends when the set is closed.
 		n, ok := <-l.ready
@@ -124,6 +142,9 @@ func (l *loop) run(ctx context.Context) {
 	l.mu.Unlock()
 	l.join()
 	l.sayBye()
+	if l.ring != nil {
+		l.ring.close()
+	}
 }
 
 // poll waits for the epoll set and hands its events to the loop.
@@ -168,7 +189,9 @@ func (l *loop) join() {
 			l.slots = append(l.slots, v)
 		}
 		if !l.stopped.Load() {
-			ev := syscall.EpollEvent{Events: edge, Fd: int32(slot)} //nolint:gosec // slots are bounded by MaxViewers
+			l.turn++
+			v.turn = l.turn
+			ev := syscall.EpollEvent{Events: edge, Fd: int32(slot), Pad: v.turn} //nolint:gosec // slots are bounded by MaxViewers
 			if err := syscall.EpollCtl(l.epfd, syscall.EPOLL_CTL_ADD, v.fd, &ev); err != nil {
 				l.h.opt.Logger.Warn("viewer dropped", "err", err)
 				l.drop(slot)
@@ -177,6 +200,7 @@ func (l *loop) join() {
 		}
 		l.flush(slot)
 	}
+	l.send()
 }
 
 // refresh notes the newest frames.
@@ -199,6 +223,7 @@ func (l *loop) broadcast() {
 			l.flush(slot)
 		}
 	}
+	l.send()
 	l.lastSend = time.Now()
 }
 
@@ -217,34 +242,76 @@ func (l *loop) next(v *viewer) []byte {
 	return l.h.next(&v.pos, int(v.enc))
 }
 
-// flush writes to a viewer until it is up to date or its socket is full.
+// flush puts a viewer's next piece, or the rest of one, among the jobs, unless it
+// is up to date. Who calls it calls send when all are put.
 func (l *loop) flush(slot int) {
 	v := l.slots[slot]
-	for {
-		fresh := len(v.tail) == 0
-		if fresh {
-			if v.tail = l.next(v); v.tail == nil {
-				return
-			}
-			l.h.count.deliveries.Add(1)
+	fresh := len(v.tail) == 0
+	if fresh && !l.take(v) {
+		return
+	}
+	if l.jobs = append(l.jobs, job{slot: slot, fd: v.fd, b: v.tail, fresh: fresh}); len(l.jobs) == batch {
+		l.send()
+	}
+}
+
+// take gives a viewer its next piece, and reports false if it is up to date.
+func (l *loop) take(v *viewer) bool {
+	v.tail = l.next(v)
+	if v.tail == nil {
+		return false
+	}
+	l.delivered++
+	return true
+}
+
+// send does the jobs, and those that follow from them, until every viewer among
+// them is up to date or its socket is full.
+func (l *loop) send() {
+	for len(l.jobs) > 0 {
+		if l.ring == nil {
+			writeEach(l.jobs)
+		} else if err := l.ring.send(l.jobs); err != nil {
+			l.h.opt.Logger.Error("viewers dropped; from here on they are written to one by one", "err", err)
+			l.ring.close()
+			l.ring = nil
 		}
-		n, err := syscall.Write(v.fd, v.tail)
-		switch {
-		case n > 0:
-			l.h.count.bytes.Add(uint64(n))
-			if v.tail = v.tail[n:]; len(v.tail) > 0 {
-				v.since = time.Now()
+		again := l.jobs[:0]
+		for _, j := range l.jobs {
+			if l.settle(&j) {
+				again = append(again, j)
 			}
-		case errors.Is(err, syscall.EAGAIN):
-			if fresh {
-				v.since = time.Now()
-			}
-			return // the socket's next change to writable is reported
-		case errors.Is(err, syscall.EINTR):
-		default:
-			l.drop(slot)
-			return
 		}
+		l.jobs = again
+	}
+	l.h.count.deliveries.Add(l.delivered)
+	l.h.count.bytes.Add(l.sent)
+	l.delivered, l.sent = 0, 0
+}
+
+// settle notes what became of a job. It makes the viewer's next job of it and
+// reports true, unless there is none now.
+func (l *loop) settle(j *job) bool {
+	v := l.slots[j.slot]
+	switch {
+	case j.n > 0:
+		l.sent += uint64(j.n) //nolint:gosec // positive
+		v.tail = v.tail[j.n:]
+		if j.fresh = len(v.tail) == 0; !j.fresh {
+			v.since = time.Now()
+		} else if !l.take(v) {
+			return false
+		}
+		j.b = v.tail
+		return true
+	case j.err == syscall.EAGAIN:
+		if j.fresh {
+			v.since = time.Now()
+		}
+		return false // the socket's next change to writable is reported
+	default:
+		l.drop(j.slot)
+		return false
 	}
 }
 
@@ -253,8 +320,8 @@ func (l *loop) handle(n int) {
 	l.refresh()
 	for _, ev := range l.events[:n] {
 		slot := int(ev.Fd)
-		if l.slots[slot] == nil {
-			continue
+		if v := l.slots[slot]; v == nil || v.turn != ev.Pad {
+			continue // of one who left meanwhile
 		}
 		if ev.Events&(syscall.EPOLLHUP|syscall.EPOLLERR|syscall.EPOLLRDHUP) != 0 {
 			l.drop(slot)
@@ -267,6 +334,7 @@ func (l *loop) handle(n int) {
 			l.flush(slot)
 		}
 	}
+	l.send()
 }
 
 // maxInput is how much a viewer may send after its request at one time: nothing is
@@ -313,10 +381,11 @@ func (l *loop) sweep(now time.Time) {
 				l.drop(slot)
 			}
 		case beat:
-			v.tail = l.h.static.beat[v.enc]
+			v.tail, v.since = l.h.static.beat[v.enc], now
 			l.flush(slot)
 		}
 	}
+	l.send()
 }
 
 // drop closes a viewer's connection and frees its slot.

@@ -34,12 +34,23 @@ func (s snapshotter) AppendJSON(dst []byte, _ int64) []byte { return s.Append(ds
 // routes and guards, and the hub as `ell` sets it up. Frames come from the
 // benchmark instead of the board.
 func startEll(ctx context.Context, st *state) (server, error) {
+	return runEll(ctx, st, hub.Options{})
+}
+
+// startEllWrite is the same where the kernel has no io_uring or keeps it from ell,
+// as the default profile of containers does.
+func startEllWrite(ctx context.Context, st *state) (server, error) {
+	return runEll(ctx, st, hub.Options{NoRing: true})
+}
+
+func runEll(ctx context.Context, st *state, o hub.Options) (server, error) {
 	log := slog.New(slog.DiscardHandler)
 	b, err := board.New(board.Options{Network: cta.Chicago(), Decoder: event.NewDecoder(noSchemas{}), Names: event.Names{Prefix: "bench."}})
 	if err != nil {
 		return server{}, err
 	}
-	h, err := hub.New(hub.Options{MaxViewers: 20_000, Logger: log})
+	o.MaxViewers, o.Logger = 20_000, log
+	h, err := hub.New(o)
 	if err != nil {
 		return server{}, err
 	}

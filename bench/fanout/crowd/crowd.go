@@ -55,6 +55,8 @@ type Crowd struct {
 	Late Histogram
 	// Tally counts since it was reset.
 	Tally Tally
+	// Newest is when the newest message was read.
+	Newest time.Time
 }
 
 // Tally counts what all viewers got.
@@ -198,11 +200,11 @@ func (c *Crowd) take(v *viewer) error {
 		return fmt.Errorf("read: %w", err)
 	}
 	c.Tally.Bytes += uint64(n) //nolint:gosec // positive
-	now := time.Now().UnixMicro()
-	return v.feed(c.buf[:n], func(b []byte) error { return c.message(v, b, now) })
+	c.Newest = time.Now()
+	return v.feed(c.buf[:n], func(b []byte) error { return c.message(v, b) })
 }
 
-func (c *Crowd) message(v *viewer, b []byte, now int64) error {
+func (c *Crowd) message(v *viewer, b []byte) error {
 	hash := maphash.Bytes(c.seed, b)
 	m, ok := c.known[hash]
 	if !ok {
@@ -227,7 +229,7 @@ func (c *Crowd) message(v *viewer, b []byte, now int64) error {
 	default:
 		c.Tally.Missed += m.Seq - v.seq - 1
 		if m.Sent != 0 {
-			c.Late.Add(now - m.Sent)
+			c.Late.Add(c.Newest.UnixMicro() - m.Sent)
 		}
 	}
 	c.Tally.Deliveries++
