@@ -188,8 +188,8 @@ func (p *plan) search(ctx context.Context, s *process, raw *json.Encoder) (best 
 			if err := raw.Encode(map[string]any{"step": r}); err != nil {
 				return r, fmt.Errorf("write raw log: %w", err)
 			}
-			if r.Lost > 0 {
-				break // who was sent away does not come back
+			if err := s.Join(ctx, r.Viewers-s.Size()); err != nil { // in place of those who were sent away
+				return r, err
 			}
 		}
 		return r, nil
@@ -205,9 +205,6 @@ func (p *plan) search(ctx context.Context, s *process, raw *json.Encoder) (best 
 		} else {
 			best = r
 		}
-		if r.Lost > 0 {
-			return best, nil
-		}
 	}
 	for range halves {
 		if best.Rate == 0 {
@@ -221,9 +218,6 @@ func (p *plan) search(ctx context.Context, s *process, raw *json.Encoder) (best 
 			full = r.Rate
 		} else {
 			best = r
-		}
-		if r.Lost > 0 {
-			return best, nil
 		}
 	}
 	return best, nil

@@ -95,9 +95,9 @@ const opening = 500
 
 // Join lets n more viewers connect, and returns when each has got its first message.
 func (c *Crowd) Join(ctx context.Context, n int) error {
-	begun, want, lost := len(c.viewers), len(c.viewers)+n, c.Tally.Lost
-	for c.arrived < want {
-		for len(c.viewers) < want && len(c.viewers)-max(c.arrived, begun) < opening {
+	begun, lost := c.arrived, c.Tally.Lost
+	for opened := 0; c.arrived < begun+n; {
+		for ; opened < n && opened-(c.arrived-begun) < opening; opened++ {
 			if err := c.connect(); err != nil {
 				return err
 			}
@@ -106,10 +106,10 @@ func (c *Crowd) Join(ctx context.Context, n int) error {
 			return err
 		}
 		if c.Tally.Lost > lost {
-			return fmt.Errorf("%d of %d viewers have joined, %d were sent away", c.arrived, want, c.Tally.Lost-lost)
+			return fmt.Errorf("%d of %d viewers have joined, %d were sent away", c.arrived-begun, n, c.Tally.Lost-lost)
 		}
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("%d of %d viewers have joined: %w", c.arrived, want, err)
+			return fmt.Errorf("%d of %d viewers have joined: %w", c.arrived-begun, n, err)
 		}
 	}
 	return nil
