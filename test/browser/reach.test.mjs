@@ -106,6 +106,7 @@ test("on a wall it fills the screen, reads from afar, and axe finds nothing", as
 });
 
 test("who wants no motion sees none, on any view", async () => {
+  await command({ paused: true }); // news may come between a look and the picture
   for (const [name, path] of Object.entries(views)) {
     const { page, close } = await app(path, { reducedMotion: "reduce" });
     await settled(page);
@@ -116,6 +117,7 @@ test("who wants no motion sees none, on any view", async () => {
     assert.deepEqual(moving, { animations: 0, between: 0 }, name);
     await close();
   }
+  await command({ paused: false });
 });
 
 test("seen, predicted and estimated differ in shape and word, not in colour alone", async () => {
