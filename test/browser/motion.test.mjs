@@ -1,5 +1,5 @@
 // How trains move on the map, sampled every frame in a real browser: forward
-// only, without jumps, at the platform soon after the news of it.
+// only, without jumps, near the platform when they are seen there and at it soon after.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { command, map } from "./page.mjs";
@@ -14,11 +14,24 @@ const sample = (page, seconds) =>
       new Promise((done) => {
         const live = window.ellLive;
         const seen = new Map();
-        const out = { frames: 0, back: [], jumps: [], most: 0, placements: 0, moved: 0, trains: 0, arrivals: 0, late: [], lengths: [] };
+        const out = { frames: 0, back: [], jumps: [], most: 0, placements: 0, moved: 0, trains: 0, arrivals: 0, late: [], behind: [], fromTerminals: [], lengths: [] };
         const start = performance.now();
         let last = start;
         const due = [];
-        const told = (t) => due.push({ id: t.id, call: t.call, at: performance.now() });
+        const known = new Map([...live.city.trains.values()].map((t) => [t.id, `${t.pattern}/${t.call}`]));
+        const round = (d, n) => d - Math.round(d / n) * n;
+        const told = (t) => {
+          const m = live.motions.get(t.id);
+          const where = `${t.pattern}/${t.call}`;
+          if (!m || known.get(t.id) === where) return; // a prediction, not an arrival
+          known.set(t.id, where);
+          due.push({ id: t.id, call: t.call, at: performance.now() });
+          // How far the drawn train still is from where it was seen: it has to catch up so much.
+          const gap = Math.round(Math.max(0, round(m.way.at(t.call) - m.s, m.way.length)));
+          out.behind.push(gap);
+          // The first stop after a terminal: it left there by the timetable, or too late for it.
+          if (m.way.pattern.calls.at(t.call - 2)?.turn) out.fromTerminals.push(gap);
+        };
         live.trainListeners.add(told);
         const frame = () => {
           const now = performance.now();
@@ -52,6 +65,7 @@ const sample = (page, seconds) =>
           else {
             live.trainListeners.delete(told);
             out.trains = seen.size;
+            out.behind.sort((x, y) => x - y);
             out.lengths.sort((x, y) => x - y);
             out.p95 = out.lengths[Math.floor(out.lengths.length * 0.95)];
             out.p50 = out.lengths[Math.floor(out.lengths.length * 0.5)];
@@ -68,25 +82,30 @@ test("at real speed trains go forward only, never jump, and are at the platform 
   await speed(1);
   const { page, close } = await open("/");
   await page.waitForTimeout(2500);
-  const r = await sample(page, 25);
+  const r = await sample(page, 40);
+  const q = (p) => r.behind[Math.min(r.behind.length - 1, Math.floor(r.behind.length * p))];
+  t.diagnostic(`with the news of an arrival a drawn train was ${q(0.5)} m from the platform in the median, ${q(0.9)} m nine times in ten, ${r.behind.at(-1)} m at most`);
   t.diagnostic(`${r.trains} trains, ${r.frames} frames, median ${r.p50.toFixed(1)} ms, p95 ${r.p95.toFixed(1)} ms, longest step ${r.most.toFixed(1)} m, ${r.arrivals} arrivals, placed anew ${r.placements}`);
   assert.deepEqual(r.back.slice(0, 5), []);
   assert.deepEqual(r.jumps.slice(0, 5), []);
   assert.ok(r.moved > 100, "hardly a train moves");
   assert.ok(r.arrivals > 5, `only ${r.arrivals} arrivals`);
   assert.deepEqual(r.late, []);
+  assert.ok(q(0.9) < 200, `one drawn train in ten is ${q(0.9)} m or more from the platform where it is seen`);
   assert.ok(r.placements <= 2, `${r.placements} trains were placed anew`);
   const [p50, p99] = await page.evaluate(() => window.ellLive.latency.quantiles());
   t.diagnostic(`event to pixel: median ${p50} ms, p99 ${p99} ms`);
   await close();
 });
 
-test("a city ten times as fast still moves forward only", async (t) => {
+test("a city ten times as fast still moves forward only, from its terminals too", async (t) => {
   await speed(10);
   const { page, close } = await open("/?map=geographic");
   await page.waitForTimeout(2000);
-  const r = await sample(page, 8);
-  t.diagnostic(`${r.frames} frames, p95 ${r.p95.toFixed(1)} ms, longest step ${r.most.toFixed(1)} m`);
+  const r = await sample(page, 40);
+  t.diagnostic(`${r.frames} frames, p95 ${r.p95.toFixed(1)} ms, longest step ${r.most.toFixed(1)} m; metres to catch up at the first stop after a terminal: ${r.fromTerminals.join(" ")}`);
+  assert.ok(r.fromTerminals.length > 3, "hardly a train left a terminal");
+  assert.ok(r.fromTerminals.filter((m) => m > 200).length <= r.fromTerminals.length * 0.1, `trains leave terminals later on the map than they do: ${r.fromTerminals}`);
   assert.deepEqual(r.back.slice(0, 5), []);
   assert.ok(r.moved > 100);
   await close();
