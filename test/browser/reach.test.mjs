@@ -26,27 +26,31 @@ async function settled(page) {
   await page.waitForTimeout(1200);
 }
 
+/** What sticks out to the right and is not within something that scrolls. */
+const sticksOut = (page) =>
+  page.evaluate(() => ({
+    wide: document.documentElement.scrollWidth,
+    out: [...document.querySelectorAll("#app *")]
+      .filter((e) => e.getBoundingClientRect().right > 361 && e.checkVisibility() && !e.closest(".scroll, .graph, .sr, .pane, pre, canvas, svg") && getComputedStyle(e).position !== "absolute")
+      .map((e) => e.outerHTML.slice(0, 90)),
+  }));
+
 for (const [name, path] of Object.entries(views)) {
-  for (const colorScheme of ["light", "dark"]) {
-    test(`axe finds nothing on the ${name}, ${colorScheme}`, async () => {
-      const { page, wrong, close } = await app(path, { colorScheme, bypassCSP: true });
-      await settled(page);
-      assert.deepEqual(await axe(page), []);
-      assert.deepEqual(wrong, []);
-      await close();
-    });
-  }
-  test(`the ${name} fits a phone of 360 pixels, and axe finds nothing there`, async () => {
-    const { page, close } = await app(path, { viewport: { width: 360, height: 740 }, bypassCSP: true });
+  test(`axe finds nothing on the ${name}: light, dark, and on a phone of 360 pixels, which it fits`, async () => {
+    const { page, wrong, close } = await app(path, { colorScheme: "light", bypassCSP: true });
     await settled(page);
-    const wide = await page.evaluate(() => ({
-      page: document.documentElement.scrollWidth,
-      // What sticks out and is not within something that scrolls.
-      out: [...document.querySelectorAll("#app *")].filter((e) => e.getBoundingClientRect().right > 361 && e.checkVisibility() && !e.closest(".scroll, .graph, .sr, .pane, pre, canvas, svg") && getComputedStyle(e).position !== "absolute").map((e) => e.outerHTML.slice(0, 90)),
-    }));
-    assert.ok(wide.page <= 360, `${wide.page} pixels wide`);
-    assert.deepEqual(wide.out.slice(0, 3), []);
-    assert.deepEqual(await axe(page), []);
+    assert.deepEqual(await axe(page), [], "light");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.waitForFunction(() => document.documentElement.dataset.theme === "dark");
+    await page.waitForTimeout(300);
+    assert.deepEqual(await axe(page), [], "dark");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.waitForTimeout(500);
+    const { wide, out } = await sticksOut(page);
+    assert.ok(wide <= 360, `${wide} pixels wide`);
+    assert.deepEqual(out.slice(0, 3), []);
+    assert.deepEqual(await axe(page), [], "phone");
+    assert.deepEqual(wrong, []);
     await close();
   });
   test(`the keyboard reaches everything on the ${name}`, async () => {

@@ -49,11 +49,11 @@ test("the keyboard alone finds a station, moves the map and leaves", async () =>
   await page.getByRole("heading", { name: "Howard", level: 1 }).waitFor();
   await page.goBack();
   await page.waitForFunction(() => window.ellMap);
-  const map = page.getByRole("group", { name: /Map of the/ });
+  const pane = page.getByRole("group", { name: /Map of the/ });
   let reached = false;
   for (let i = 0; i < 25 && !reached; i++) {
     await page.keyboard.press("Tab");
-    reached = await map.evaluate((e) => e === document.activeElement);
+    reached = await pane.evaluate((e) => e === document.activeElement);
   }
   assert.ok(reached, "Tab does not reach the map");
   const camera = () => page.evaluate(() => ({ ...window.ellMap.camera }));

@@ -70,7 +70,7 @@ export function kind(d: Datum): string {
 /** Fetches JSON, or throws what the server says is wrong. */
 export async function get<T>(url: string, signal?: AbortSignal): Promise<T> {
   const r = await fetch(url, signal ? { signal } : {})
+  if (r.ok) return (await r.json()) as T
   const body: unknown = await r.json().catch(() => undefined)
-  if (!r.ok) throw new Error(body && typeof body === 'object' && 'error' in body ? String(body.error) : `the server answered ${r.status}`)
-  return body as T
+  throw new Error(body && typeof body === 'object' && 'error' in body ? String(body.error) : `the server answered ${r.status}`)
 }
