@@ -30,6 +30,7 @@ for (const [form, viewport] of [["desktop", { width: 1440, height: 900 }], ["pho
       await page.screenshot({ path: `${out}wall-dark.png` });
       await page.setViewportSize(viewport);
       await page.goto(url);
+      await page.waitForTimeout(2000);
       await page.keyboard.press("/");
       await page.keyboard.type("bel");
       await page.waitForTimeout(800);

@@ -27,7 +27,7 @@ export interface Placed {
 }
 
 const SLANTED = 12
-const COVERED = 7
+const COVERED = 3
 
 type Box = readonly [x0: number, y0: number, x1: number, y1: number]
 
