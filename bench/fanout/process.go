@@ -50,10 +50,52 @@ func usageOf(pid int) (cpu time.Duration, resident int64, err error) {
 	return cpu, resident * int64(os.Getpagesize()), nil
 }
 
+// idleOf reads how long a core had nothing to do so far.
+func idleOf(core int) (time.Duration, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("read what the core does: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) < 6 || f[0] != fmt.Sprintf("cpu%d", core) {
+			continue
+		}
+		idle, err1 := strconv.ParseInt(f[4], 10, 64)
+		waiting, err2 := strconv.ParseInt(f[5], 10, 64) // for disks
+		if err := errors.Join(err1, err2); err != nil {
+			return 0, fmt.Errorf("read what the core does: %w", err)
+		}
+		const tick = 10 * time.Millisecond // USER_HZ is 100 on every platform of Go's
+		return time.Duration(idle+waiting) * tick, nil
+	}
+	return 0, fmt.Errorf("read what the core does: /proc/stat has no core %d", core)
+}
+
+// meter is what was used at one time.
+type meter struct {
+	at            time.Time
+	server, crowd time.Duration // CPU
+	idle          time.Duration // of the server's core
+}
+
+func (p *process) meter() (m meter, err error) {
+	m.at = time.Now()
+	if m.server, _, err = usageOf(p.pid); err != nil {
+		return m, err
+	}
+	if m.crowd, _, err = usageOf(os.Getpid()); err != nil {
+		return m, err
+	}
+	m.idle, err = idleOf(p.core)
+	return m, err
+}
+
 // process is a contestant in a process of its own, and its viewers.
 type process struct {
 	*crowd.Crowd
 	pid     int
+	core    int
 	orders  io.WriteCloser
 	answers chan uint64 // number of the last frame published; closed when the process ends
 	wait    func() error
@@ -69,7 +111,7 @@ func startProcess(ctx context.Context, c contest.Contestant, size, core int) (*p
 	cmd := exec.CommandContext(ctx, "taskset", "-c", strconv.Itoa(core), self, "serve", "-contestant", c.Name, "-frame", strconv.Itoa(size)) //nolint:gosec // ourselves
 	cmd.Stderr = os.Stderr
 	cmd.WaitDelay = time.Second
-	p := &process{answers: make(chan uint64, 1), wait: cmd.Wait}
+	p := &process{core: core, answers: make(chan uint64, 1), wait: cmd.Wait}
 	if p.orders, err = cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)
 	}
@@ -114,7 +156,7 @@ func (p *process) read(b []byte) (crowd.Message, error) {
 func (p *process) stop() error {
 	p.Close()
 	_ = p.orders.Close()  // it reads to the end
-	for range p.answers { //nolint:revive // until it ends
+	for range p.answers { // until it ends
 	}
 	return p.wait()
 }
@@ -130,8 +172,9 @@ type result struct {
 	P99        time.Duration `json:"p99"`
 	Missed     uint64        `json:"missed"`
 	Lost       uint64        `json:"lost"`
-	Bytes      uint64        `json:"bytes"` // a delivery, on the wire
-	Full       bool          `json:"full"`  // the server could not keep up
+	Bytes      uint64        `json:"bytes"`  // a delivery, on the wire
+	Others     float64       `json:"others"` // the larger part of either core that other programs took
+	Full       bool          `json:"full"`   // the server could not keep up
 	Why        string        `json:"why,omitempty"`
 }
 
@@ -142,7 +185,7 @@ func (p *process) publish(ctx context.Context, rate float64, about time.Duration
 	n := max(int(about/period), 8)
 	r := result{Viewers: p.Size(), Rate: rate}
 	p.Reset()
-	cpu, _, err := usageOf(p.pid)
+	before, err := p.meter()
 	if err != nil {
 		return r, err
 	}
@@ -189,14 +232,17 @@ func (p *process) publish(ctx context.Context, rate float64, about time.Duration
 		}
 	}
 	took := p.Newest.Sub(began)
-	after, _, err := usageOf(p.pid)
+	after, err := p.meter()
 	if err != nil {
 		return r, err
 	}
-	t := p.Tally
+	t, used := p.Tally, (after.server - before.server).Seconds()
 	r.Deliveries = float64(t.Deliveries) / took.Seconds()
-	r.PerCPU = float64(t.Deliveries) / max((after-cpu).Seconds(), 0.01)
-	r.Busy = (after - cpu).Seconds() / took.Seconds()
+	r.PerCPU = float64(t.Deliveries) / used
+	r.Busy = used / took.Seconds()
+	// The crowd never waits, so what it was not given others had.
+	whole := after.at.Sub(before.at)
+	r.Others = max(whole-(after.idle-before.idle)-(after.server-before.server), whole-(after.crowd-before.crowd)).Seconds() / whole.Seconds()
 	r.P50, r.P99, r.Missed, r.Lost = p.Late.Quantile(0.5), p.Late.Quantile(0.99), t.Missed, t.Lost
 	r.Bytes = t.Bytes / max(t.Deliveries, 1)
 	switch limit := max(period, shortest); {

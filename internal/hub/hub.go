@@ -51,7 +51,7 @@ type Options struct {
 	SendBuffer int
 	// Loops is the number of write loops on Linux. Default: one per core, at most 4.
 	Loops int
-	// NoRing writes to viewers one by one though the kernel has io_uring.
+	// NoRing sends to viewers one by one though the kernel has io_uring.
 	NoRing bool
 	// Portable serves every viewer by a goroutine, also on Linux.
 	Portable bool

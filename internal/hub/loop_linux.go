@@ -81,7 +81,7 @@ func newLoops(h *Hub) ([]*loop, error) {
 		if !h.opt.NoRing {
 			var err error
 			if l.ring, err = newRing(); err != nil {
-				h.opt.Logger.Info("viewers are written to one by one", "err", err)
+				h.opt.Logger.Info("viewers are sent to one by one", "err", err)
 			}
 		}
 		loops = append(loops, l)
@@ -270,9 +270,9 @@ func (l *loop) take(v *viewer) bool {
 func (l *loop) send() {
 	for len(l.jobs) > 0 {
 		if l.ring == nil {
-			writeEach(l.jobs)
+			sendEach(l.jobs)
 		} else if err := l.ring.send(l.jobs); err != nil {
-			l.h.opt.Logger.Error("viewers dropped; from here on they are written to one by one", "err", err)
+			l.h.opt.Logger.Error("viewers dropped; from here on they are sent to one by one", "err", err)
 			l.ring.close()
 			l.ring = nil
 		}
@@ -303,6 +303,8 @@ func (l *loop) settle(j *job) bool {
 			return false
 		}
 		j.b = v.tail
+		return true
+	case j.err == syscall.EINTR:
 		return true
 	case j.err == syscall.EAGAIN:
 		if j.fresh {

@@ -21,22 +21,21 @@ type job struct {
 }
 
 // batch is the number of jobs done at a time: enough that the system call's own
-// cost is spread thin, few enough that a loop looks up every half a millisecond.
+// cost is spread thin, few enough that the scheduler gets its turn every half a
+// millisecond.
 const batch = 128
 
-// writeEach does the jobs by a system call each. Sockets do not block.
-func writeEach(jobs []job) {
+// sendFlags: never wait, and no signal when the other end is gone.
+const sendFlags = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
+
+// sendEach does the jobs by a system call each. Since none waits, the scheduler
+// is not told of them.
+func sendEach(jobs []job) {
 	for i := range jobs {
 		j := &jobs[i]
-		for {
-			n, err := syscall.Write(j.fd, j.b)
-			j.n, j.err = max(n, 0), 0
-			if errno, ok := err.(syscall.Errno); ok { //nolint:errorlint // system calls return it bare
-				j.err = errno
-			}
-			if j.err != syscall.EINTR {
-				break
-			}
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(j.fd), uintptr(unsafe.Pointer(unsafe.SliceData(j.b))), uintptr(len(j.b)), sendFlags, 0, 0)
+		if j.n, j.err = int(n), errno; errno != 0 { //nolint:gosec // at most len(b)
+			j.n = 0
 		}
 	}
 }
@@ -44,8 +43,9 @@ func writeEach(jobs []job) {
 // ring does jobs by io_uring: a batch is one system call. Besides the calls'
 // own cost that saves what the kernel's guards against speculation cost at each
 // entry, which on some processors is as much as the sending. It is used from one
-// goroutine. Sends never wait, so they are done when the call returns, and
-// nothing of the caller's memory is kept.
+// goroutine. Sends never wait, so they are done when the call returns, nothing of
+// the caller's memory is kept, and the scheduler, who would start another thread
+// meanwhile, is not told of the call.
 //
 // The layouts are those of linux/io_uring.h, as of Linux 5.6; what they have no
 // name for here is not used.
@@ -145,14 +145,14 @@ func (r *ring) send(jobs []job) error {
 		j.n, j.err = 0, syscall.EIO
 		r.sqes[r.sqPosition%r.sqSize] = submission{
 			opcode: opSend, fd: int32(j.fd), addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(j.b)))), //nolint:gosec // a descriptor
-			size: uint32(len(j.b)), message: syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL, user: uint64(i), //nolint:gosec // pieces are short
+			size: uint32(len(j.b)), message: sendFlags, user: uint64(i), //nolint:gosec // pieces are short
 		}
 		r.sqPosition++
 	}
 	atomic.StoreUint32(r.sqTail, r.sqPosition)
 	defer runtime.KeepAlive(jobs)
 	for submit, done := len(jobs), 0; done < len(jobs); {
-		n, _, errno := syscall.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(submit), uintptr(len(jobs)-done), enterGet, 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(submit), uintptr(len(jobs)-done), enterGet, 0, 0)
 		switch errno {
 		case 0:
 			submit -= int(n)

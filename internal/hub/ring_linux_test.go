@@ -79,7 +79,7 @@ func TestJobsEndTheSameWhicheverWayTheyAreDone(t *testing.T) {
 		}
 		return got
 	}
-	one := ends(t, func(jobs []job) error { writeEach(jobs); return nil })
+	one := ends(t, func(jobs []job) error { sendEach(jobs); return nil })
 	if want := []end{{5, ""}, {0, syscall.EAGAIN.Error()}, {one[2].N, ""}, {0, syscall.EPIPE.Error()}}; !cmp.Equal(one[:4], want) || one[2].N >= 1<<20 {
 		t.Fatalf("one a call: %v, want %v with part of the third", one[:4], want)
 	}

@@ -59,7 +59,7 @@ func All() []Contestant {
 	return []Contestant{
 		{Name: "ell", About: "internal/hub behind internal/web", Path: "/api/v1/stream", start: startEll},
 		{Name: "ell-gzip", About: "the same, compressed once for all, as browsers ask for it", Path: "/api/v1/stream", Gzip: true, start: startEll},
-		{Name: "ell-write", About: "the same where there is no io_uring", Path: "/api/v1/stream", start: startEllWrite},
+		{Name: "ell-plain", About: "the same where there is no io_uring", Path: "/api/v1/stream", start: startEllPlain},
 		{Name: "send", About: "a bare loop of send(2): the limit", Path: "/", start: startSend},
 		{Name: "nethttp", About: "net/http, a handler and a channel per viewer", Path: "/", start: startNetHTTP},
 		{Name: "nethttp-fast", About: "net/http, shared bytes, one wake-up for all", Path: "/", start: startNetHTTPFast},

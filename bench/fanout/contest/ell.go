@@ -37,9 +37,9 @@ func startEll(ctx context.Context, st *state) (server, error) {
 	return runEll(ctx, st, hub.Options{})
 }
 
-// startEllWrite is the same where the kernel has no io_uring or keeps it from ell,
+// startEllPlain is the same where the kernel has no io_uring or keeps it from ell,
 // as the default profile of containers does.
-func startEllWrite(ctx context.Context, st *state) (server, error) {
+func startEllPlain(ctx context.Context, st *state) (server, error) {
 	return runEll(ctx, st, hub.Options{NoRing: true})
 }
 

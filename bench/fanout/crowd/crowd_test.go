@@ -73,7 +73,7 @@ func TestStreamsAreCutAlikeHoweverTheyAreSplit(t *testing.T) {
 // serve answers with messages, then keeps the connection.
 func serve(t *testing.T, gz bool, messages ...string) Config {
 	t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		body := []byte(strings.Join(messages, ""))
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {

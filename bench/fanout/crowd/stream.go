@@ -136,9 +136,9 @@ func (s *stream) dechunk(b []byte) ([]byte, error) {
 			}
 			b = b[1:]
 		default:
-			switch c := b[0]; {
-			case c == '\r':
-			case c == '\n':
+			switch c := b[0]; c {
+			case '\r':
+			case '\n':
 				if s.left == 0 {
 					return nil, errors.New("the server ended the stream")
 				}
