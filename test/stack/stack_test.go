@@ -76,7 +76,8 @@ func newCluster(t *testing.T, brokers int) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{t: t, dir: dir, base: freeBase(t), brokers: brokers}
-	c.env = append(os.Environ(), "STACK_DATA="+dir, fmt.Sprintf("BROKERS=%d", brokers), fmt.Sprintf("PORT_BASE=%d", c.base), "KAFKA_HEAP=768m")
+	c.env = append(os.Environ(), "STACK_DATA="+dir, fmt.Sprintf("BROKERS=%d", brokers), fmt.Sprintf("PORT_BASE=%d", c.base), "KAFKA_HEAP=768m",
+		"STACK_JVM=-XX:+UseSerialGC -XX:TieredStopAtLevel=1") // quick to start, many on few cores
 	t.Cleanup(func() {
 		if t.Failed() {
 			c.logs()
