@@ -192,7 +192,7 @@ func TestThirtyRandomFaultsLoseNothingAndRepeatNothing(t *testing.T) {
 	if after := p.recovered(time.Now(), 30*time.Second); after > 30*time.Second {
 		t.Errorf("the lag was back to nothing %v after the last fault", after)
 	}
-	shown, gone := p.row("99th & After")
+	shown, gone := p.row("99th and After")
 	t.Logf("after it all a new row is on the page after %v, a deleted one off it after %v", shown.Round(time.Millisecond), gone.Round(time.Millisecond))
 	n := p.finish()
 	t.Logf("%d faults (seed %d); %d records on the log are the undisturbed city's, and all totals follow", len(order), seed, n)

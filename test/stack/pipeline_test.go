@@ -365,7 +365,7 @@ func TestThePipelineRunsOnRealKafkaAndOutlivesABroker(t *testing.T) {
 	p := c.start(event.PerStation, c.bootstrap(), "serve", "process", "stations", "gateway", "simulate")
 	p.ready()
 	t.Logf("the website has caught up after %v", time.Since(begun).Round(100*time.Millisecond))
-	shown, gone := p.row("99th & Nowhere")
+	shown, gone := p.row("99th and Nowhere")
 	t.Logf("a row in PostgreSQL is on the page after %v, a deleted one off it after %v", shown.Round(time.Millisecond), gone.Round(time.Millisecond))
 
 	victim := p.leader(p.names.Summary(), 0)
