@@ -39,7 +39,9 @@ func chicagos(tb testing.TB, n int) *cta.Network {
 		}
 		return strings.Join(f, " ")
 	}
-	letters := func(s string, k int) string { return s + string([]byte{'A' + byte(k/676), 'A' + byte(k/26%26), 'A' + byte(k%26)}) } //nolint:gosec // below 17,576
+	letters := func(s string, k int) string {
+		return s + string([]byte{'A' + byte(k/676), 'A' + byte(k/26%26), 'A' + byte(k%26)})
+	} //nolint:gosec // below 17,576
 	names := map[string]map[string]func(string, int) string{
 		"lines.csv":     {"id": word, "code": letters},
 		"stations.csv":  {"id": number, "descriptive": word},

@@ -68,7 +68,7 @@ func newCluster(t *testing.T, brokers int) *cluster {
 	t.Helper()
 	t.Setenv("ELL_POSTGRES_PASSWORD", postgresPassword)
 	// The database runs as a user of its own, who must reach the folder.
-	dir, err := os.MkdirTemp("", "ell-stack-")
+	dir, err := os.MkdirTemp("", "ell-stack-") //nolint:usetesting // t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -229,7 +229,7 @@ func (p *Proc) Done() <-chan error { return p.done }
 
 // Page is the text of a page.
 func Page(url string) (string, error) {
-	resp, err := http.Get(url) //nolint:noctx // on loopback, in a test
+	resp, err := http.Get(url)
 	if err != nil {
 		return "", err
 	}
