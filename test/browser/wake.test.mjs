@@ -69,6 +69,7 @@ test("after ten seconds without news trains are grey and stand, and it is said; 
   const way = bridge();
   await way.listen();
   const { page, close } = await map("/", { base: way.base() });
+  await page.waitForTimeout(1000); // they fade in
   const lively = await grey(page);
   assert.ok(lively.coloured > lively.trains, JSON.stringify(lively));
   way.stall();
