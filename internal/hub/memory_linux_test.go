@@ -106,10 +106,12 @@ func TestViewerCostsLittleMemory(t *testing.T) {
 		}
 	}
 	waitFor(t, "deliveries", func() bool { return h.Stats().Deliveries > 8*n })
-	after, residentAfter := memory()
-	per, perResident := (after-inUse)/n, (residentAfter-resident)/n
+	// On a busy machine net/http's goroutines take a while to end: what stays is what a viewer holds.
+	var per, perResident int64
+	waitFor(t, "a viewer to hold at most 800 bytes of Go memory", func() bool {
+		after, residentAfter := memory()
+		per, perResident = (after-inUse)/n, (residentAfter-resident)/n
+		return per <= 800
+	})
 	t.Logf("%d viewers: %d bytes of heap and stack each, %d bytes resident each", n, per, perResident)
-	if per > 800 {
-		t.Errorf("a viewer holds %d bytes of Go memory, want at most 800", per)
-	}
 }
