@@ -179,7 +179,7 @@ const (
 	rise       = 1.5
 	halves     = 4
 	disturbing = 0.15
-	patience   = 8
+	patience   = 4
 )
 
 func (p *plan) search(ctx context.Context, s *process, raw *json.Encoder) (best, limit result, err error) {
