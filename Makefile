@@ -16,7 +16,7 @@ build: ## build bin/ell
 run: ## run the whole system from source
 	go run ./cmd/ell
 
-test: tools-test lint unit race interop browser ## everything CI checks; installs what it needs
+test: tools-test lint unit race interop browser deploy-check stack-test ## everything CI checks; installs what it needs
 	@echo "all checks passed"
 
 tools-test:
