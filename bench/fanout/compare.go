@@ -83,6 +83,7 @@ type outcome struct {
 	Idle       result        `json:"idle"`     // at two frames a second
 	Best       result        `json:"best"`     // the highest rate that was held
 	Limit      result        `json:"limit"`    // the lowest rate that was not
+	Most       float64       `json:"most"`     // deliveries a second at any rate, late or not
 	Storm      *storm        `json:"storm,omitempty"`
 }
 
@@ -166,7 +167,7 @@ func (p *plan) measure(ctx context.Context, name string, n int, raw *json.Encode
 			return o, err
 		}
 	}
-	o.Best, o.Limit, err = p.search(ctx, s, raw)
+	err = p.search(ctx, s, &o, raw)
 	return o, err
 }
 
@@ -175,57 +176,52 @@ func (p *plan) measure(ctx context.Context, name string, n int, raw *json.Encode
 // tried once more; if other programs took more than disturbing of a core, that
 // does not count, and it is tried again until patience ends.
 const (
-	beginAt    = 12_000
+	beginAt    = 20_000
 	rise       = 1.5
 	halves     = 4
 	disturbing = 0.15
 	patience   = 4
 )
 
-func (p *plan) search(ctx context.Context, s *process, raw *json.Encoder) (best, limit result, err error) {
-	try := func(rate float64) (result, error) {
+func (p *plan) search(ctx context.Context, s *process, o *outcome, raw *json.Encoder) error {
+	try := func(rate float64) error {
 		r := result{Full: true}
 		for again, failed := 0, 0; again < patience && failed < 2 && r.Full; again++ {
+			var err error
 			if r, err = s.publish(ctx, rate, p.Step, nil); err != nil {
-				return r, err
+				return err
 			}
 			if err := raw.Encode(map[string]any{"step": r}); err != nil {
-				return r, fmt.Errorf("write raw log: %w", err)
+				return fmt.Errorf("write raw log: %w", err)
 			}
+			o.Most = max(o.Most, r.Deliveries)
 			if r.Full && r.Others < disturbing {
 				failed++
 			}
 			if err := s.Join(ctx, r.Viewers-s.Size()); err != nil { // in place of those who were sent away
-				return r, err
+				return err
 			}
 		}
-		return r, nil
-	}
-	for rate := beginAt / float64(s.Size()); !limit.Full; rate *= rise {
-		r, err := try(rate)
-		if err != nil {
-			return best, limit, err
-		}
 		if r.Full {
-			limit = r
+			o.Limit = r
 		} else {
-			best = r
+			o.Best = r
+		}
+		return nil
+	}
+	for rate := beginAt / float64(s.Size()); !o.Limit.Full; rate *= rise {
+		if err := try(rate); err != nil {
+			return err
 		}
 	}
 	for range halves {
-		low := best.Rate
+		low := o.Best.Rate
 		if low == 0 {
-			low = limit.Rate / rise / rise
+			low = o.Limit.Rate / rise / rise
 		}
-		r, err := try(math.Sqrt(low * limit.Rate))
-		if err != nil {
-			return best, limit, err
-		}
-		if r.Full {
-			limit = r
-		} else {
-			best = r
+		if err := try(math.Sqrt(low * o.Limit.Rate)); err != nil {
+			return err
 		}
 	}
-	return best, limit, nil
+	return nil
 }

@@ -182,7 +182,7 @@ type result struct {
 // viewer has the last one. meanwhile, if any, is done once half of them are due.
 func (p *process) publish(ctx context.Context, rate float64, about time.Duration, meanwhile func() error) (result, error) {
 	period := time.Duration(float64(time.Second) / rate)
-	n := max(int(about/period), 8)
+	n := max(int(about/period), 16)
 	r := result{Viewers: p.Size(), Rate: rate}
 	p.Reset()
 	before, err := p.meter()
