@@ -127,26 +127,32 @@ type result struct {
 }
 
 func (b *bench) totals(ctx context.Context) error {
+	return measure(ctx, b, "Turnstile totals", contestants(), func(c contestant, run int) (result, error) {
+		return b.runTotals(ctx, c, run, b.events/max(c.share, 1))
+	})
+}
+
+// measure runs each of those that were chosen in turn, as often as was asked, and prints their table.
+func measure[C interface{ title() string }](ctx context.Context, b *bench, heading string, field []C, once func(c C, run int) (result, error)) error {
 	var all []result
 	for run := 1; run <= b.runs; run++ {
-		for _, c := range contestants() {
+		for _, c := range field {
 			if !b.only.MatchString(c.title()) {
 				continue
 			}
-			events := b.events / max(c.share, 1)
-			r, err := b.runTotals(ctx, c, run, events)
+			r, err := once(c, run)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.title(), err)
 			}
-			log.Printf("%-28s run %d: %9.0f/s  (%d in %.2f s, CPU %.1f s, peak %.0f MB)", c.title(), run, r.PerSecond, r.Events, r.Seconds, r.CPU, r.PeakMB)
+			log.Printf("%-40s run %d: %9.0f/s  (%d in %.2f s, CPU %.1f s, peak %.0f MB)", c.title(), run, r.PerSecond, r.Events, r.Seconds, r.CPU, r.PeakMB)
 			b.logRaw(r)
 			all = append(all, r)
 		}
 	}
-	b.table(os.Stdout, "Turnstile totals", all)
+	b.table(os.Stdout, heading, all)
 	return nil
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"log"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -72,26 +70,9 @@ func (b *bench) trains(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var all []result
-	for run := 1; run <= b.runs; run++ {
-		for _, c := range rails() {
-			if !b.only.MatchString(c.title()) {
-				continue
-			}
-			r, err := b.runTrains(ctx, c, run, network)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.title(), err)
-			}
-			log.Printf("%-40s run %d: %9.0f/s  (%d in %.2f s, CPU %.1f s, peak %.0f MB)", c.title(), run, r.PerSecond, r.Events, r.Seconds, r.CPU, r.PeakMB)
-			b.logRaw(r)
-			all = append(all, r)
-		}
-	}
-	b.table(os.Stdout, "Train positions, predicted arrivals and line status", all)
-	return nil
+	return measure(ctx, b, "Train positions, predicted arrivals and line status", rails(), func(c rail, run int) (result, error) {
+		return b.runTrains(ctx, c, run, network)
+	})
 }
 
 func (b *bench) runTrains(ctx context.Context, c rail, run int, network string) (result, error) {
