@@ -22,6 +22,8 @@ try:
                 seen = b""
                 while b'"trains":[[' not in seen and (more := c.recv(65536)):
                     seen += more
+                    if b" 503 " in seen[:16]:  # the hub is starting: ask again
+                        break
         except OSError:
             time.sleep(0.005)
     took = time.monotonic() - begun
