@@ -28,7 +28,8 @@ type part struct {
 	target   atomic.Int64 // reaching it is having caught up; -1: not known yet
 	last     atomic.Int64 // timestamp of the last record processed, ms
 	flowing  atomic.Bool  // its task is ready
-	stuck    atomic.Int64 // wall ms since when lso stands below hwm; 0: it does not
+	stuck    atomic.Int64 // wall ms since when the stable end stands still below the end; 0: it does not
+	stuckAt  int64        // where it stands; of the watch alone
 }
 
 // begin is where reading begins: the committed offset, or the partition's start.

@@ -118,14 +118,18 @@ func (s *session) watch(ctx context.Context) {
 	}
 }
 
+// noteEnds notes where a partition ends. It is stuck while its stable end stays
+// where it is below its end: what was stable at the last look is kept apart from
+// lso, which every fetch moves.
 func (s *session) noteEnds(ctx context.Context, p *part, sp span) {
-	before := p.lso.Swap(sp.stable)
+	p.lso.Store(sp.stable)
 	p.hwm.Store(sp.end)
 	now := time.Now().UnixMilli()
 	switch since := p.stuck.Load(); {
-	case sp.stable >= sp.end || sp.stable != before && since > 0:
+	case sp.stable >= sp.end:
 		p.stuck.Store(0)
-	case since == 0:
+	case since == 0 || sp.stable != p.stuckAt:
+		p.stuckAt = sp.stable
 		p.stuck.Store(now)
 	case now-since > s.cfg.TransactionTimeout.Milliseconds()*2:
 		s.log.WarnContext(ctx, "a transaction that does not end holds the input back", "topic", p.topic, "partition", p.id,
