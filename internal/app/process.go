@@ -38,6 +38,10 @@ type stage struct {
 	*exactly.Runner
 }
 
+// patience of the totals: they take at most a fifth of the time for commits, so
+// that on a cluster at its limit the trains go first.
+const patience = 4
+
 func (p *platform) newProcessor() (*processor, error) {
 	m, err := process.NewMap(p.net)
 	if err != nil {
@@ -63,7 +67,7 @@ func (p *platform) newProcessor() (*processor, error) {
 			cfg.InstanceID = p.Instance
 		}
 		if s.Name == event.StageTurnstiles {
-			cfg.Linger = p.CommitEvery // nobody waits for a total; fewer, larger transactions
+			cfg.Linger, cfg.Patience = p.CommitEvery, patience // nobody waits for a total; fewer, larger transactions
 		}
 		cfg.Stage.Name = p.Names.Prefix + s.Name
 		r, err := exactly.New(cfg)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ell/internal/testkit"
 )
@@ -94,6 +95,40 @@ func TestTransactionalInputIsReadToItsEndAndThenAtRest(t *testing.T) {
 	if after := w.Stats().Committed; after != before {
 		t.Errorf("%d transactions for nothing but markers", after-before)
 	}
+	w.stop(t)
+	check(k).Must(t)
+}
+
+// On a broker whose commits take at least as long as here, a transaction that
+// waits for n times that leaves room for so many transactions and no more.
+func TestPatientStageCommitsSeldomWhereCommitsTakeLong(t *testing.T) {
+	t.Parallel()
+	const takes, patience, window = 40 * time.Millisecond, 4, 2 * time.Second
+	k := cluster(t, 1)
+	k.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		k.SleepControl(func() { time.Sleep(takes) })
+		return nil, nil, false
+	})
+	cl := k.Client(t)
+	cfg := config(k.Addrs, "a")
+	cfg.Patience = patience
+	w := run(t, cfg)
+	n := 0
+	feed := func(d time.Duration) {
+		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			k.Produce(t, cl, inputs(n, 1, 10)...)
+			n++
+		}
+	}
+	feed(2 * time.Second) // until it knows how long a commit takes
+	before, begin := w.Stats().Committed, time.Now()
+	feed(window)
+	got := w.Stats().Committed - before
+	if most := int64(time.Since(begin)/(takes*patience)) + 1; got > most || got == 0 {
+		t.Errorf("%d transactions, want some, at most %d", got, most)
+	}
+	testkit.Wait(t, 20*time.Second, "everything is processed", func() bool { return committed(k) == int64(n) })
 	w.stop(t)
 	check(k).Must(t)
 }

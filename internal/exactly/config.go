@@ -20,6 +20,7 @@ const (
 	defaultMetadataEvery      = 10 * time.Second
 	defaultMaxPoll            = 1 << 18
 	defaultMaxRestarts        = 20
+	defaultPatience           = 0.5
 )
 
 func (c *Config) setDefaults() {
@@ -37,6 +38,9 @@ func (c *Config) setDefaults() {
 	def(&c.RestoreStall, defaultRestoreStall)
 	def(&c.MetadataEvery, defaultMetadataEvery)
 	def(&c.watchEvery, watchEvery)
+	if c.Patience == 0 {
+		c.Patience = defaultPatience
+	}
 	if c.MaxPoll == 0 {
 		c.MaxPoll = defaultMaxPoll
 	}
@@ -97,6 +101,9 @@ func (c *Config) validate() error {
 	}
 	if c.Heartbeat <= 0 || c.Heartbeat > c.SessionTimeout/3 {
 		bad("heartbeat %s must be at most a third of the session timeout %s", c.Heartbeat, c.SessionTimeout)
+	}
+	if c.Patience < 0 {
+		bad("patience %g is negative", c.Patience)
 	}
 	if c.MaxPoll < 0 {
 		bad("MaxPoll %d is negative", c.MaxPoll)

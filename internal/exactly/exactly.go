@@ -128,8 +128,13 @@ type Config struct {
 	// DeadLetter is the topic for records that cannot be understood.
 	DeadLetter string
 
-	CommitEvery        time.Duration // longest transaction under load; 0: 100 ms
-	Linger             time.Duration // shortest time between two commits; 0: 5 ms, negative: none
+	CommitEvery time.Duration // longest transaction under load; 0: 100 ms
+	Linger      time.Duration // shortest time between two commits; 0: 5 ms, negative: none
+	// Patience is how long a transaction waits for more input once it is
+	// drained, as a multiple of what a commit takes here: nothing to speak of on
+	// an embedded broker, tens of milliseconds on a busy cluster, where every
+	// transaction costs the same however little is in it. 0: a half.
+	Patience           float64
 	SchemaWait         time.Duration // how long an unknown schema id may stay unknown; 0: 8 s
 	SessionTimeout     time.Duration // 0: 30 s
 	Heartbeat          time.Duration // 0: a tenth of SessionTimeout

@@ -25,6 +25,14 @@ const closeWait = 3 * time.Second
 // answer must not be hundreds of megabytes.
 const fetchBytes = 8 << 20
 
+// A stage that commits this seldom lets the brokers gather input meanwhile, up
+// to so many bytes: it would not look at it sooner, and every answer costs a
+// broker the same however little is in it.
+const (
+	gatherFrom  = 50 * time.Millisecond
+	gatherBytes = 64 << 10
+)
+
 // firstPoll is how many records to take while nobody knows how long one takes.
 const firstPoll = 256
 
@@ -60,6 +68,9 @@ type session struct {
 	begun     time.Time     // when this transaction began
 	lastEnd   time.Time     // when the last transaction ended
 	perRecord time.Duration // how long a record takes, smoothed
+	// endTook is how long it takes from the last record of a transaction
+	// until its commit is answered, smoothed.
+	endTook time.Duration
 }
 
 // open joins the group. It returns before the group has answered.
@@ -84,6 +95,9 @@ func (r *Runner) open() (*session, error) {
 		kgo.RecordPartitioner(partitioner{}),
 		kgo.MetadataMaxAge(cfg.MetadataEvery),
 	)
+	if cfg.Linger >= gatherFrom {
+		opts = append(opts, kgo.FetchMinBytes(gatherBytes), kgo.FetchMaxWait(cfg.Linger))
+	}
 	if cfg.Stage.CoPartitioned {
 		opts = append(opts, kgo.Balancers(kgo.RangeBalancer()))
 	} else {

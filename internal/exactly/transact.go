@@ -45,12 +45,14 @@ func (s *session) transact(ctx context.Context, fetches kgo.Fetches) error {
 	begin := time.Now()
 	s.begun, s.taken, s.letters = begin, 0, 0
 	cause := s.fill(ctx, txn, fetches, begin)
+	filled := time.Now()
 	if cause == nil {
 		cause = s.flush(txn)
 	}
 	committed, err := s.end(txn, cause)
 	s.lastEnd = time.Now()
 	if committed {
+		s.endTook += (s.lastEnd.Sub(filled) - s.endTook) / 4
 		s.commit(begin)
 		return nil
 	}
@@ -65,8 +67,14 @@ func (s *session) transact(ctx context.Context, fetches kgo.Fetches) error {
 // fill processes fetches and what else is there, until the input is drained or
 // the time is up.
 func (s *session) fill(ctx, txn context.Context, fetches kgo.Fetches, begin time.Time) error {
+	linger := begin.Add(s.patience())
 	deadline := begin.Add(s.cfg.CommitEvery)
-	linger := s.lastEnd.Add(s.cfg.Linger)
+	if deadline.Before(linger) {
+		deadline = linger
+	}
+	if next := s.lastEnd.Add(s.cfg.Linger); linger.Before(next) {
+		linger = next
+	}
 	now := begin
 	for {
 		from, before := now, s.taken
@@ -98,6 +106,11 @@ func (s *session) fill(ctx, txn context.Context, fetches kgo.Fetches, begin time
 		}
 		now = time.Now()
 	}
+}
+
+// patience is how long to wait for more input that is drained.
+func (s *session) patience() time.Duration {
+	return min(time.Duration(s.cfg.Patience*float64(s.endTook)), s.cfg.TransactionTimeout/4)
 }
 
 // consume feeds fetches to the reducers.

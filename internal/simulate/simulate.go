@@ -31,6 +31,9 @@ import (
 const (
 	// tick is the time between two transactions: short enough that a viewer
 	// does not see events in lumps, long enough that a transaction is worth it.
+	// Where a transaction takes long, on a cluster at its limit, the city then
+	// rests for twice as long, at most two ticks, so that it does not crowd out
+	// those who process its events.
 	tick = 100 * time.Millisecond
 	// quiet is the longest time without a checkpoint while nothing happens.
 	quiet = time.Second
@@ -178,7 +181,6 @@ func (s *Simulator) session(ctx context.Context) error {
 		kgo.TransactionalID(s.cfg.TransactionalID),
 		kgo.TransactionTimeout(30*time.Second),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(1<<20),
 	)
 	if err != nil {
@@ -235,8 +237,8 @@ func (l *life) due(now time.Time) int64 {
 func (l *life) anchor(now time.Time) { l.anchorCity, l.anchorWall = l.clock.CityTime, now }
 
 func (s *Simulator) live(ctx context.Context, l *life, commands <-chan commandAt) error {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
+	next := time.NewTimer(tick)
+	defer next.Stop()
 	for {
 		changed := false
 		select {
@@ -248,9 +250,10 @@ func (s *Simulator) live(ctx context.Context, l *life, commands <-chan commandAt
 			}
 			s.obey(l, c)
 			changed = true
-		case <-ticker.C:
+		case <-next.C:
 		}
 		now := time.Now()
+		next.Reset(tick)
 		until := l.due(now)
 		if most := l.clock.CityTime + int64(slack.Seconds()*l.clock.Speed*1000); until > most {
 			late := float64(until-most) / 1000 / l.clock.Speed
@@ -268,6 +271,8 @@ func (s *Simulator) live(ctx context.Context, l *life, commands <-chan commandAt
 		if err := s.commit(ctx, l, changed); err != nil {
 			return err
 		}
+		took := time.Since(now)
+		next.Reset(max(tick-took, min(2*tick, 2*took)))
 		s.offerWeather(l)
 	}
 }
