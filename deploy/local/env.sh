@@ -5,7 +5,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BROKERS:=1}"                             # 1, or 3 with replication 3
 : "${PORT_BASE:=0}"                           # added to every port, for a second stack beside the first
 : "${KAFKA_HEAP:=1g}" "${REGISTRY_HEAP:=256m}" "${CONNECT_HEAP:=512m}"
-: "${STACK_JVM:=-XX:+UseG1GC -XX:MaxGCPauseMillis=20}" # further options of every JVM; short pauses, as Kafka's own start script asks
+: "${STACK_JVM:=-XX:+UseG1GC}"               # further options of every JVM
 : "${KAFKA_CPUS:=}"                           # pin the brokers to these cores (taskset -c), for benchmarks
 : "${PROXIED:=}"                             # addresses of proxies before the brokers' third listeners, for tests of the network
 POSTGRES_DB=cta POSTGRES_USER=cta_admin POSTGRES_PASSWORD=chicago
