@@ -133,20 +133,25 @@ func indexEntry(b *batch) []byte {
 	e := make([]byte, indexEntrySize)
 	e[0] = logFormatVersion
 	binary.LittleEndian.PutUint32(e[2:], uint32(b.leader))
-	if b.transactional() {
+	if b.transactional() && !b.control() {
 		e[14] = 1
 	}
 	e[1] = byte(crc32.Checksum(e[2:], castagnoli))
 	return e
 }
 
-// validIndex reports whether raw is an index of n batches.
-func validIndex(raw []byte, n int) bool {
-	if len(raw) != n*indexEntrySize {
+// sameIndex reports whether raw is an index of the batches that want is one
+// of, and says the same of which are part of a transaction. The broker library
+// believes the index, not the batch: after compaction it still says so of
+// settled batches, whose markers are gone, and the library, finding no end of
+// their transaction, would take them for aborted and compact them away.
+func sameIndex(raw, want []byte) bool {
+	if len(raw) != len(want) {
 		return false
 	}
-	for e := range slices.Chunk(raw, indexEntrySize) {
-		if e[0] != logFormatVersion || e[1] != byte(crc32.Checksum(e[2:], castagnoli)) {
+	for i := 0; i < len(raw); i += indexEntrySize {
+		e := raw[i : i+indexEntrySize]
+		if e[0] != logFormatVersion || e[1] != byte(crc32.Checksum(e[2:], castagnoli)) || e[14] != want[i+14] {
 			return false
 		}
 	}

@@ -93,7 +93,6 @@ func (r *recovery) segment(dir string, base int64, last bool, s *partitionScan) 
 		return err
 	}
 	var index bytes.Buffer
-	n := 0
 	for pos := int64(0); pos < int64(len(raw)); {
 		b, whole, err := parseBatch(raw[pos:])
 		if !whole || err != nil {
@@ -115,7 +114,6 @@ func (r *recovery) segment(dir string, base int64, last bool, s *partitionScan) 
 		}
 		s.note(&b)
 		index.Write(indexEntry(&b))
-		n++
 		pos += b.size
 		s.bytes += b.size
 	}
@@ -123,7 +121,7 @@ func (r *recovery) segment(dir string, base int64, last bool, s *partitionScan) 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if !validIndex(old, n) {
+	if !sameIndex(old, index.Bytes()) {
 		s.indexes++
 		return writeFileAtomic(indexPath(dir, base), index.Bytes())
 	}

@@ -142,6 +142,11 @@ func (b *broker) compact() bool {
 	if b.broken.Load() {
 		return true // the spare names stay for the next start
 	}
+	b.eachCompacted(topics, func(t storedTopic, p *kfake.PartitionInfo) {
+		if err := forgetAborted(b.cluster, t.Name, p.Partition); err != nil {
+			b.fail(fmt.Errorf("finish compaction: %w", err))
+		}
+	})
 	if err := dropSpare(b.dir); err != nil {
 		b.fail(fmt.Errorf("finish compaction: %w", err))
 		return true

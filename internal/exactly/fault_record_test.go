@@ -50,10 +50,10 @@ func TestFault18_PoisonGoesToTheDeadLetterTopicOnce(t *testing.T) {
 		w := run(t, config(k.Addrs, "a"))
 		w.caughtUp(t, 20*time.Second)
 		testkit.Wait(t, 20*time.Second, "the input is processed", func() bool { return committed(k) >= inputEnd(k) })
+		w.stop(t) // so that it has counted what is committed
 		if n := w.Stats().DeadLetters; n != int64(len(bad)) {
 			t.Fatalf("round %d: %d dead letters, want %d: a restart must not repeat them", i, n, len(bad))
 		}
-		w.stop(t)
 	}
 	check(k).Must(t)
 	letters, err := testkit.ReadCommitted(t.Context(), k.Options(), topicDead)
@@ -183,13 +183,13 @@ func TestFault21_UnknownSchemaIsPoisonAfterAWhile(t *testing.T) {
 	}))
 	testkit.Wait(t, 30*time.Second, "the input is processed", func() bool { return committed(k) >= 600 })
 	took := time.Since(begin)
+	w.stop(t) // so that it has counted what is committed
 	if n := w.Stats().DeadLetters; n != 100 {
 		t.Fatalf("%d dead letters, want 100", n)
 	}
 	if took < 500*time.Millisecond || took > 8*time.Second {
 		t.Errorf("took %s with a wait of 500 ms", took)
 	}
-	w.stop(t)
 	check(k).Must(t)
 }
 
@@ -207,10 +207,10 @@ func TestTransientErrorBringsTheRecordAgain(t *testing.T) {
 		return nil
 	}))
 	testkit.Wait(t, 20*time.Second, "the input is processed", func() bool { return committed(k) >= 200 })
+	w.stop(t)
 	if n := w.Stats().Aborted; n < 5 {
 		t.Errorf("%d transactions aborted, want 5", n)
 	}
-	w.stop(t)
 	check(k).Must(t)
 }
 

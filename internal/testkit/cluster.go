@@ -11,6 +11,7 @@ package testkit
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,16 @@ import (
 type Kafka struct {
 	*kfake.Cluster
 	Addrs []string
+
+	asleep sync.WaitGroup // control functions in SleepControl
+}
+
+// SleepControl is the cluster's, whose end waits for it: a cluster closed
+// while a control function sleeps may leave its main loop behind, locked.
+func (k *Kafka) SleepControl(wakeup func()) {
+	k.asleep.Add(1)
+	defer k.asleep.Done()
+	k.Cluster.SleepControl(wakeup)
 }
 
 // Cluster starts a fake cluster that ends with the test. Without further
@@ -36,8 +47,12 @@ func Cluster(t testing.TB, opts ...kfake.Opt) *Kafka {
 	if err != nil {
 		t.Fatalf("start the fake cluster: %v", err)
 	}
-	t.Cleanup(c.Close)
-	return &Kafka{Cluster: c, Addrs: c.ListenAddrs()}
+	k := &Kafka{Cluster: c, Addrs: c.ListenAddrs()}
+	t.Cleanup(func() {
+		k.asleep.Wait()
+		c.Close()
+	})
+	return k
 }
 
 // Options returns the options a client needs to reach the cluster.
