@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ell/internal/event"
@@ -172,8 +173,12 @@ func (f *Follower) poll(ctx context.Context, cl *kgo.Client) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := f.faults(fetches); err != nil {
+		anew, err := f.faults(fetches)
+		if err != nil {
 			return err
+		}
+		for topic := range anew {
+			f.readAnew(cl, topic)
 		}
 		n, err := f.handOver(ctx, fetches, buf)
 		if err != nil {
@@ -185,8 +190,9 @@ func (f *Follower) poll(ctx context.Context, cl *kgo.Client) error {
 	}
 }
 
-// faults looks through the errors of a poll: those that pass are logged.
-func (f *Follower) faults(fetches kgo.Fetches) error {
+// faults looks through the errors of a poll: those that pass are logged. It
+// returns the topics that were deleted or made anew.
+func (f *Follower) faults(fetches kgo.Fetches) (anew map[string]struct{}, err error) {
 	var fatal error
 	fetches.EachError(func(topic string, partition int32, err error) {
 		if errors.Is(err, context.DeadlineExceeded) && topic == "" {
@@ -198,13 +204,35 @@ func (f *Follower) faults(fetches kgo.Fetches) error {
 			// Retention was faster than this reader. It goes on at the log's
 			// start; whoever needs every record must not be this slow.
 			f.log.Warn("records were removed before they were read", "topic", topic, "partition", partition, "err", err)
+		case errors.Is(err, kerr.UnknownTopicID):
+			if anew == nil {
+				anew = make(map[string]struct{})
+			}
+			anew[topic] = struct{}{}
 		case Classify(err) == Transient:
 			f.log.Info("follow: fetch will be repeated", "topic", topic, "partition", partition, "err", err)
 		case fatal == nil:
 			fatal = fmt.Errorf("follow %s-%d: %w", topic, partition, err)
 		}
 	})
-	return fatal
+	return anew, fatal
+}
+
+// readAnew makes the client forget a topic, which otherwise keeps to the one it
+// first met under this name, and reads what there is now from the beginning.
+func (f *Follower) readAnew(cl *kgo.Client, topic string) {
+	f.log.Warn("topic was deleted, or made anew: reading it from its beginning", "topic", topic)
+	cl.PurgeTopicsFromClient(topic)
+	f.mu.Lock()
+	for at := range f.parts {
+		if at.topic == topic {
+			delete(f.parts, at)
+		}
+	}
+	f.mu.Unlock()
+	if f.pattern == nil {
+		cl.AddConsumeTopics(topic)
+	}
 }
 
 // handOver passes the fetched records on and moves positions; it returns how

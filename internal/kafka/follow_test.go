@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -214,6 +215,30 @@ func TestFollowPicksUpTopicsCreatedLaterThatMatch(t *testing.T) {
 	produce(t, cl, rec("station.2", 0, "", "2"))
 	if d := cmp.Diff([]string{"station.1-0@0=1", "station.2-0@0=2"}, g.take(t, 2)); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestFollowReadsATopicThatIsMadeAnewFromItsBeginning(t *testing.T) {
+	for name, f := range map[string]kafka.Follow{"by name": {Topics: []string{"t"}}, "by pattern": {Pattern: "^t$"}} {
+		t.Run(name, func(t *testing.T) {
+			_, cfg := cluster(t)
+			topic(t, cfg, event.TopicSpec{Name: "t", Partitions: 1})
+			cl := client(t, cfg)
+			produce(t, cl, rec("t", 0, "a", "1"), rec("t", 0, "a", "2"))
+			f.Config, f.Refresh = cfg, 100*time.Millisecond
+			// The client believes that a topic is gone once it was told so six times.
+			f.Options = []kgo.Opt{kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond })}
+			g := follow(t, f)
+			g.take(t, 2)
+			if _, err := kadm.NewClient(cl).DeleteTopics(t.Context(), "t"); err != nil {
+				t.Fatal(err)
+			}
+			topic(t, cfg, event.TopicSpec{Name: "t", Partitions: 1})
+			produce(t, client(t, cfg), rec("t", 0, "a", "3"))
+			if s := g.take(t, 1); s[0] != "t-0@0=3" {
+				t.Errorf("got %v", s)
+			}
+		})
 	}
 }
 
