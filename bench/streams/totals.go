@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -135,6 +136,7 @@ func (b *bench) totals(ctx context.Context) error {
 // measure runs each of those that were chosen in turn, as often as was asked, and prints their table.
 func measure[C interface{ title() string }](ctx context.Context, b *bench, heading string, field []C, once func(c C, run int) (result, error)) error {
 	var all []result
+	var failed error // of one contestant; the others' figures stand all the same
 	for run := 1; run <= b.runs; run++ {
 		for _, c := range field {
 			if !b.only.MatchString(c.title()) {
@@ -145,7 +147,9 @@ func measure[C interface{ title() string }](ctx context.Context, b *bench, headi
 				return ctx.Err()
 			}
 			if err != nil {
-				return fmt.Errorf("%s: %w", c.title(), err)
+				log.Printf("%-40s run %d: %v", c.title(), run, err)
+				failed = errors.Join(failed, fmt.Errorf("%s: %w", c.title(), err))
+				continue
 			}
 			log.Printf("%-40s run %d: %9.0f/s  (%d in %.2f s, CPU %.1f s, peak %.0f MB)", c.title(), run, r.PerSecond, r.Events, r.Seconds, r.CPU, r.PeakMB)
 			b.logRaw(r)
@@ -153,7 +157,7 @@ func measure[C interface{ title() string }](ctx context.Context, b *bench, headi
 		}
 	}
 	b.table(os.Stdout, heading, all)
-	return nil
+	return failed
 }
 
 func (b *bench) runTotals(ctx context.Context, c contestant, run, events int) (result, error) {

@@ -77,11 +77,47 @@ func run(ctx context.Context, fastest bool) error {
 		goka.WithTopicManagerBuilder(goka.TopicManagerBuilderWithConfig(config, topics)),
 		goka.WithPartitionChannelSize(4096),
 	)
+	manager, err := goka.NewTopicManager(brokers, config, topics)
+	if err != nil {
+		return err
+	}
+	if err := makeTable(ctx, manager, string(input), string(goka.GroupTable(group))); err != nil {
+		return errors.Join(err, manager.Close())
+	}
+	if err := manager.Close(); err != nil {
+		return err
+	}
 	p, err := goka.NewProcessor(brokers, graph, options...)
 	if err != nil {
 		return err
 	}
 	return p.Run(ctx)
+}
+
+// makeTable makes the table's topic and waits for its leaders: a processor that
+// makes it does not, and ends with an error if one is not there yet.
+func makeTable(ctx context.Context, manager goka.TopicManager, input, table string) error {
+	partitions, err := manager.Partitions(input)
+	if err != nil {
+		return err
+	}
+	if err := manager.EnsureTableExists(table, len(partitions)); err != nil {
+		return err
+	}
+	for _, p := range partitions {
+		for {
+			_, err := manager.GetOffset(table, p, sarama.OffsetOldest)
+			if err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return errors.Join(err, ctx.Err())
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return nil
 }
 
 // count adds one to the total of the message's key.
