@@ -115,6 +115,26 @@ func TestFault10_EndTxnConnectionLost(t *testing.T) {
 	}
 }
 
+// The state counts what the old topic held. Where the input begins again,
+// going on would add to it what it knows of nothing: the operator has to say.
+// The client by itself would ask for the old topic for ever, without a pause.
+func TestInputThatIsMadeAnewUnderItsStateEndsTheStageWithAClearError(t *testing.T) {
+	t.Parallel()
+	k := cluster(t, 4)
+	cl := k.Client(t)
+	k.Produce(t, cl, inputs(0, 200, 20)...)
+	w := run(t, config(k.Addrs, "a"))
+	testkit.Wait(t, 20*time.Second, "the input is processed", func() bool { return committed(k) >= 200 })
+	if _, err := kadm.NewClient(cl).DeleteTopics(t.Context(), topicIn); err != nil {
+		t.Fatal(err)
+	}
+	k.Topics(t, 4, topicIn)
+	k.Produce(t, k.Client(t), inputs(200, 300, 20)...)
+	if err := w.ended(t, 60*time.Second); !errors.Is(err, exactly.ErrStateLost) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
 func TestFault10_EndTxnUnknownServerError(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 4)

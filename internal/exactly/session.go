@@ -283,7 +283,9 @@ func (s *session) check(fetches kgo.Fetches) error {
 		case errors.Is(err, kerr.UnknownTopicID):
 			// The client keeps to the topic it first met under this name and
 			// asks for it without a pause; another client meets the new one.
-			first = errors.Join(first, fmt.Errorf("topic %s was deleted, or made anew: %w", topic, err))
+			if !errors.Is(first, kerr.UnknownTopicID) { // said once, not for each partition
+				first = errors.Join(first, fmt.Errorf("topic %s was deleted, or made anew: %w", topic, err))
+			}
 		case errors.As(err, &group):
 			s.log.Warn("the group lost us, joining again", "err", err)
 		default:

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -177,12 +179,14 @@ func (f *Follower) poll(ctx context.Context, cl *kgo.Client) error {
 		if err != nil {
 			return err
 		}
-		for topic := range anew {
-			f.readAnew(cl, topic)
-		}
 		n, err := f.handOver(ctx, fetches, buf)
 		if err != nil {
 			return err
+		}
+		if len(anew) > 0 { // after the last of the old topics was handed over
+			if err := f.readAnew(ctx, cl, slices.Sorted(maps.Keys(anew))); err != nil {
+				return err
+			}
 		}
 		if quiet && n == 0 && !f.HasCaughtUp() {
 			f.probe(ctx, cl)
@@ -218,21 +222,23 @@ func (f *Follower) faults(fetches kgo.Fetches) (anew map[string]struct{}, err er
 	return anew, fatal
 }
 
-// readAnew makes the client forget a topic, which otherwise keeps to the one it
-// first met under this name, and reads what there is now from the beginning.
-func (f *Follower) readAnew(cl *kgo.Client, topic string) {
-	f.log.Warn("topic was deleted, or made anew: reading it from its beginning", "topic", topic)
-	cl.PurgeTopicsFromClient(topic)
+// readAnew makes the client forget topics, which otherwise keeps to the one it
+// first met under a name, and reads what there is now from the beginning. Who
+// has not caught up yet has to catch up with that.
+func (f *Follower) readAnew(ctx context.Context, cl *kgo.Client, topics []string) error {
+	f.log.Warn("topics were deleted, or made anew: reading them from their beginning", "topics", topics)
+	cl.PurgeTopicsFromClient(topics...)
 	f.mu.Lock()
-	for at := range f.parts {
-		if at.topic == topic {
-			delete(f.parts, at)
-		}
-	}
+	maps.DeleteFunc(f.parts, func(at place, _ *followed) bool { return slices.Contains(topics, at.topic) })
+	caught := f.caught
 	f.mu.Unlock()
 	if f.pattern == nil {
-		cl.AddConsumeTopics(topic)
+		cl.AddConsumeTopics(topics...)
 	}
+	if caught {
+		return nil
+	}
+	return f.setTargets(ctx, cl)
 }
 
 // handOver passes the fetched records on and moves positions; it returns how

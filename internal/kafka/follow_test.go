@@ -242,6 +242,57 @@ func TestFollowReadsATopicThatIsMadeAnewFromItsBeginning(t *testing.T) {
 	}
 }
 
+// Who reads a whole table must not take the end of the old topic, or nothing,
+// for the end of the new one.
+func TestFollowCatchesUpWithTheTopicThatWasMadeAnew(t *testing.T) {
+	_, cfg := cluster(t)
+	topic(t, cfg, event.TopicSpec{Name: "t", Partitions: 1})
+	cl := client(t, cfg)
+	for range 9 { // a batch each, of which a fetch brings one
+		produce(t, cl, rec("t", 0, "a", "old"))
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	first, anew := make(chan struct{}), make(chan struct{})
+	var seen []string
+	f, err := kafka.NewFollower(kafka.Follow{
+		Config: cfg, Topics: []string{"t"},
+		Options: []kgo.Opt{
+			kgo.FetchMaxPartitionBytes(1),
+			kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }),
+		},
+		Batch: func(_ context.Context, batch []event.Record) error {
+			if len(seen) == 0 {
+				close(first)
+				<-anew
+			}
+			for _, r := range batch {
+				seen = append(seen, string(r.Value))
+			}
+			return nil
+		},
+		CaughtUp: stop,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	<-first
+	if _, err := kadm.NewClient(cl).DeleteTopics(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
+	topic(t, cfg, event.TopicSpec{Name: "t", Partitions: 1})
+	produce(t, client(t, cfg), rec("t", 0, "a", "new 1"))
+	produce(t, client(t, cfg), rec("t", 0, "a", "new 2"))
+	close(anew)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n := len(seen); n > 10 || n < 3 || seen[n-2] != "new 1" || seen[n-1] != "new 2" {
+		t.Errorf("caught up after %q", seen)
+	}
+}
+
 func TestFollowEndsWithTheErrorOfBatch(t *testing.T) {
 	_, cfg := cluster(t)
 	topic(t, cfg, event.TopicSpec{Name: "t", Partitions: 1})
