@@ -18,6 +18,7 @@ type Runner struct {
 	failures atomic.Int64 // in a row, without a commit
 	aborts   atomic.Int64 // in a row, without a commit
 	unknown  unknownSchemas
+	pool     recordPool
 	unsaid   int // dead letters not logged yet
 	saidAt   time.Time
 	parts    atomic.Pointer[[]*part] // what is owned, for Stats

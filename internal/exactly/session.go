@@ -84,6 +84,7 @@ func (r *Runner) open() (*session, error) {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(fetchBytes),
+		kgo.WithPools(&r.pool),
 		kgo.KeepControlRecords(), // so that the position reaches the end of a partition
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(cfg.SessionTimeout),

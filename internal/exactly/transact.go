@@ -143,6 +143,9 @@ func (s *session) consume(txn context.Context, fetches kgo.Fetches) (err error) 
 					doomed = errors.Join(doomed, err)
 				}
 				s.advance(p, fp)
+				for _, r := range fp.Records {
+					r.Recycle()
+				}
 			}
 		}
 	}
