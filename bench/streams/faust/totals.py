@@ -20,7 +20,7 @@ app = faust.App(
     broker_commit_interval=COMMIT_EVERY,
     stream_buffer_maxsize=16384,
     stream_publish_on_commit=False,
-    producer_linger=20,
+    producer_linger=0.02,  # seconds
     consumer_max_fetch_size=2 << 20,
     topic_disable_leader=True,
 )
