@@ -21,7 +21,7 @@ import (
 
 // broker is the library's broker with what it needs to be trusted with data:
 // recovery before it, a gate in front of it, and upkeep that runs only when it
-// is safe. See recovery.go, gate.go and compaction.go for why.
+// is safe. See recovery.go, gate.go and compactor.go for why.
 type broker struct {
 	dir     string
 	log     *slog.Logger
@@ -32,13 +32,12 @@ type broker struct {
 	minFree int64
 	hold    func() bool
 	most    int64 // bytes of log up to which hold is asked
-	growth  int64 // of compacted topics that makes a compaction pay
+	compact compactor
 	report  Recovered
 
-	full   atomic.Bool  // too little space: produce requests are turned away
-	broken atomic.Bool  // a write failed: nothing is handled any more
-	failed chan error   // the first failure, once; capacity 1
-	sizes  atomic.Int64 // bytes of compacted topics after the last compaction
+	full   atomic.Bool // too little space: produce requests are turned away
+	broken atomic.Bool // a write failed: nothing is handled any more
+	failed chan error  // the first failure, once; capacity 1
 
 	gate gate
 	stop context.CancelFunc
@@ -48,19 +47,12 @@ type broker struct {
 const (
 	upkeepEvery = 5 * time.Second
 	spaceEvery  = 500 * time.Millisecond
-	// Compaction reads and rewrites all compacted topics (two fsyncs for each
-	// partition) while the broker stands still, 100 to 200 ms in all. So it
-	// waits until it pays: compactGrowth bytes, which is about a minute of a
-	// busy city, or compactAfter with a little.
-	compactGrowth = 4 << 20
-	compactAfter  = 5 * time.Minute
-	compactLeast  = 256 << 10
-	noTicks       = int64(math.MaxInt64 / int64(time.Millisecond) / 2) // ms: longer than anyone waits
+	noTicks     = int64(math.MaxInt64 / int64(time.Millisecond) / 2) // ms: longer than anyone waits
 )
 
 // openBroker recovers the log in dir and serves it on o.KafkaAddr.
 func openBroker(dir string, o Options, clean bool, log *slog.Logger) (_ *broker, err error) {
-	b := &broker{dir: dir, log: log, minFree: o.MinFree, hold: o.HoldRetention, most: o.HoldLimit, growth: o.growth, failed: make(chan error, 1)}
+	b := &broker{dir: dir, log: log, minFree: o.MinFree, hold: o.HoldRetention, most: o.HoldLimit, failed: make(chan error, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the broker's folder: %w", err)
 	}
@@ -98,6 +90,7 @@ func openBroker(dir string, o Options, clean bool, log *slog.Logger) (_ *broker,
 	}
 	b.ln, b.addr = ln, ln.Addr().String()
 	b.gate.b = b
+	b.compact = compactor{b: b, growth: o.growth, sizes: map[string]int64{}}
 	b.cluster.ControlKey(-1, b.gate.observe)
 	b.cluster.ControlKey(listGroupsKey, lowerTypes)
 
@@ -105,7 +98,7 @@ func openBroker(dir string, o Options, clean bool, log *slog.Logger) (_ *broker,
 	b.stop = stop
 	b.watchSpace()
 	b.wg.Go(func() { b.every(ctx, spaceEvery, b.watchSpace) })
-	b.wg.Go(func() { b.every(ctx, o.upkeep, b.upkeep) })
+	b.wg.Go(func() { b.every(ctx, o.upkeep, func() { b.upkeep(ctx) }) })
 	return b, nil
 }
 
@@ -186,7 +179,6 @@ func (b *broker) fail(err error) {
 // the journal could not be closed, clean is false.
 func (b *broker) close() (clean bool, err error) {
 	b.stop()
-	b.gate.open()
 	b.wg.Wait()
 	if b.broken.Load() {
 		return false, errors.Join(quietClose(b.ln), b.journal.close())

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"path/filepath"
 	"time"
 )
@@ -8,11 +9,11 @@ import (
 // Hurry makes upkeep frequent and compaction eager.
 func Hurry(o *Options, every time.Duration, growth int64) { o.upkeep, o.growth = every, growth }
 
-// Compactions is when the last one was.
-func (s *Stack) LastCompaction() time.Time { return s.broker.gate.lastCompaction() }
+// Compactions is how many partitions have been compacted.
+func (s *Stack) Compactions() int64 { return s.broker.compact.done.Load() }
 
 // Upkeep runs upkeep now.
-func (s *Stack) Upkeep() { s.broker.upkeep() }
+func (s *Stack) Upkeep() { s.broker.upkeep(context.Background()) }
 
 // WatchSpace looks at the free space now, wanting at least n bytes.
 func (s *Stack) WatchSpace(n int64) {

@@ -10,21 +10,15 @@ import (
 )
 
 // gate sees every request before the broker handles it. It keeps the journal
-// of ending transactions, finds a moment for compaction, and turns requests
-// away when the broker must not write.
+// of ending transactions and turns requests away when the broker must not
+// write.
 //
-// The library calls observe serially and handles nothing else until it
-// returns, except while observe sleeps.
+// The library calls observe serially and handles no request until it returns.
 type gate struct {
 	b *broker
 
-	mu       sync.Mutex // guards all below
-	open_    map[string]*openTxn
-	closed   chan struct{} // not nil: new transactions wait until it is closed
-	deadline time.Time     // when waiting for the open ones ends
-	last     time.Time     // last compaction
-	checked  time.Time     // last attempt
-	put      int           // attempts put off in a row
+	mu   sync.Mutex
+	open map[string]*openTxn // by transactional id; guarded by mu
 }
 
 // openTxn is a transaction under way.
@@ -34,11 +28,6 @@ type openTxn struct {
 }
 
 const (
-	// gateWait is how long new transactions are held back so that the open
-	// ones end: a few commit intervals.
-	gateWait = 300 * time.Millisecond
-	// gateStep is how often a held request looks again.
-	gateStep = 5 * time.Millisecond
 	// forgetTxn is when a transaction that never ended is forgotten here.
 	forgetTxn = 20 * time.Minute
 
@@ -58,7 +47,6 @@ func (g *gate) observe(req kmsg.Request) (kmsg.Response, error, bool) {
 	if err := g.b.journal.done(); err != nil {
 		g.b.fail(err)
 	}
-	g.maybeCompact()
 	if id, opens := opensTransaction(req); opens {
 		g.begin(id)
 	}
@@ -97,37 +85,26 @@ func opensTransaction(req kmsg.Request) (id string, ok bool) {
 	return "", false
 }
 
-// begin notes that id is under way. If it is new and the gate is closed, the
-// request waits.
+// begin notes that id is under way.
 func (g *gate) begin(id string) {
-	for {
-		g.mu.Lock()
-		if g.open_ == nil {
-			g.open_ = make(map[string]*openTxn)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open == nil {
+		g.open = make(map[string]*openTxn)
+	}
+	if _, ok := g.open[id]; !ok {
+		g.open[id] = &openTxn{since: time.Now()}
+	}
+}
+
+// forget drops what never ended: whoever began it is long gone.
+func (g *gate) forget(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, t := range g.open {
+		if now.Sub(t.since) > forgetTxn {
+			delete(g.open, id)
 		}
-		if _, ok := g.open_[id]; ok || g.closed == nil {
-			if !ok {
-				g.open_[id] = &openTxn{since: time.Now()}
-			}
-			g.mu.Unlock()
-			return
-		}
-		closed := g.closed
-		g.mu.Unlock()
-		g.b.cluster.SleepControl(func() {
-			t := time.NewTimer(gateStep)
-			defer t.Stop()
-			select {
-			case <-closed:
-			case <-t.C:
-			}
-		})
-		// The broker went on meanwhile; from here on it stands still again.
-		if err := g.b.journal.done(); err != nil {
-			g.b.fail(err)
-			return
-		}
-		g.maybeCompact()
 	}
 }
 
@@ -135,7 +112,7 @@ func (g *gate) begin(id string) {
 func (g *gate) stage(r *kmsg.TxnOffsetCommitRequest) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t, ok := g.open_[r.TransactionalID]
+	t, ok := g.open[r.TransactionalID]
 	if !ok {
 		return
 	}
@@ -157,77 +134,13 @@ func (g *gate) end(r *kmsg.EndTxnRequest) pendingEnd {
 	p := pendingEnd{Producer: r.ProducerID, Epoch: r.ProducerEpoch, Commit: r.Commit, Bumps: r.Version >= 5}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if t, ok := g.open_[r.TransactionalID]; ok && r.Commit {
+	if t, ok := g.open[r.TransactionalID]; ok && r.Commit {
 		for _, o := range t.offsets {
 			p.Offsets = append(p.Offsets, o)
 		}
 	}
-	delete(g.open_, r.TransactionalID)
+	delete(g.open, r.TransactionalID)
 	return p
-}
-
-// request asks for a compaction at the next good moment: from now on new
-// transactions wait until those that are open have ended, at most gateWait.
-func (g *gate) request() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed == nil {
-		g.closed = make(chan struct{})
-		g.deadline = time.Now().Add(gateWait)
-	}
-}
-
-// open lets everything through.
-func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed != nil {
-		close(g.closed)
-		g.closed = nil
-	}
-}
-
-func (g *gate) lastCompaction() time.Time {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.last.IsZero() {
-		g.last = time.Now() // the start counts as one: recovery just read it all
-	}
-	return g.last
-}
-
-// maybeCompact compacts if that was asked for and nothing is in the way.
-func (g *gate) maybeCompact() {
-	now := time.Now()
-	g.mu.Lock()
-	if g.closed == nil {
-		g.mu.Unlock()
-		return
-	}
-	late := now.After(g.deadline)
-	// With transactions open it is not worth asking the broker every time.
-	try := len(g.open_) == 0 || late || now.Sub(g.checked) > gateStep
-	if try {
-		g.checked = now
-	}
-	g.mu.Unlock()
-	done := try && g.b.compact()
-	if !done && !late {
-		return
-	}
-	g.mu.Lock()
-	for id, t := range g.open_ {
-		if now.Sub(t.since) > forgetTxn {
-			delete(g.open_, id)
-		}
-	}
-	if done {
-		g.last, g.put = now, 0
-	} else if g.put++; g.put%12 == 0 { // about once a minute
-		g.b.log.Warn("compaction is put off again and again: a transaction stays open", "times", g.put)
-	}
-	g.mu.Unlock()
-	g.open()
 }
 
 // refuseProduce answers that the disk is full, which clients repeat.

@@ -35,6 +35,11 @@ const (
 	// rests for twice as long, at most two ticks, so that it does not crowd out
 	// those who process its events.
 	tick = 100 * time.Millisecond
+	// tickEvents is how many events a tick may hold before the next one comes
+	// sooner, but never within tickLeast: what is in one transaction is seen
+	// when all of it is, and stages take it up as one piece.
+	tickEvents = 1000
+	tickLeast  = 25 * time.Millisecond
 	// quiet is the longest time without a checkpoint while nothing happens.
 	quiet = time.Second
 	// snapshotEvery bounds how much city a restart goes through in silence.
@@ -268,13 +273,23 @@ func (s *Simulator) live(ctx context.Context, l *life, commands <-chan commandAt
 			continue
 		}
 		l.clock.CityTime = max(until, l.clock.CityTime)
+		rest := restFor(len(s.batch.records), now.Sub(l.committed))
 		if err := s.commit(ctx, l, changed); err != nil {
 			return err
 		}
 		took := time.Since(now)
-		next.Reset(max(tick-took, min(2*tick, 2*took)))
+		next.Reset(max(rest-took, min(2*tick, 2*took)))
 		s.offerWeather(l)
 	}
+}
+
+// restFor is the time from a transaction to the next, when the last interval
+// brought so many events: a tick, or less where they come fast.
+func restFor(events int, interval time.Duration) time.Duration {
+	if events == 0 {
+		return tick
+	}
+	return min(tick, max(tickLeast, tickEvents*interval/time.Duration(events)))
 }
 
 // commit puts the batch and the checkpoint on the log in one transaction.
