@@ -145,7 +145,7 @@ func (s *Simulator) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if s.fatal(err) {
+		if s.fatal(err) || fenced(err) && s.replaced(ctx) {
 			return fmt.Errorf("simulate: %w", err)
 		}
 		if time.Since(begun) > time.Minute {
@@ -165,12 +165,8 @@ func (s *Simulator) Run(ctx context.Context) error {
 // fatal says whether err ends the simulator. What is wrong with the producer
 // alone does not: a session begins with a new one, from what the log says.
 func (s *Simulator) fatal(err error) bool {
-	for _, fenced := range []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch} {
-		if errors.Is(err, fenced) {
-			return !s.cfg.Sole
-		}
-	}
 	for _, producer := range []error{
+		kerr.ProducerFenced, kerr.InvalidProducerEpoch,
 		kerr.InvalidTxnState, kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.TransactionAbortable, kerr.InvalidProducerIDMapping,
 	} {
 		if errors.Is(err, producer) {
@@ -178,6 +174,37 @@ func (s *Simulator) fatal(err error) bool {
 		}
 	}
 	return kafka.Classify(err) == kafka.Fatal
+}
+
+// fenced says whether err may come of another simulator of the same id.
+func fenced(err error) bool {
+	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
+}
+
+// replaced says whether another simulator has taken this one's place. Being
+// fenced alone does not say so: a transaction that timed out and an end of one
+// that was repeated at a new coordinator look the same. But whoever lives puts a
+// checkpoint on the log at least once in quiet, and this one does not while it looks.
+//
+// If another comes later than that, this one takes its place back, and the
+// other ends for the same reason: one of them goes on.
+func (s *Simulator) replaced(ctx context.Context) bool {
+	if s.cfg.Sole {
+		return false
+	}
+	cl, err := s.cfg.Kafka.New(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.cfg.Names.Clock(): {0: kgo.NewOffset().AtEnd()}}))
+	if err != nil {
+		return true
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, 3*quiet)
+	defer cancel()
+	for ctx.Err() == nil {
+		if cl.PollFetches(ctx).NumRecords() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // session is one life of a transactional producer, from the fence to an error.

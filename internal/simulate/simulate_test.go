@@ -195,6 +195,17 @@ func TestACommitThatFailsOrWhoseAnswerIsLostIsNeitherLostNorRepeated(t *testing.
 				return nil, fmt.Errorf("cut"), true
 			})
 		},
+		"the broker calls the producer fenced, and there is no other": func(c *city, n *atomic.Int64) {
+			c.cluster.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				c.cluster.KeepControl()
+				if n.Add(1)%9 != 0 {
+					return nil, nil, false
+				}
+				resp := r.ResponseKind().(*kmsg.EndTxnResponse)
+				resp.ErrorCode = kerr.ProducerFenced.Code
+				return resp, nil, true
+			})
+		},
 		"a write is refused": func(c *city, n *atomic.Int64) {
 			c.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 				c.cluster.KeepControl()
@@ -230,7 +241,7 @@ func TestASecondSimulatorOfTheSameNameEndsTheFirst(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- first.Run(ctx) }()
 	<-first.Ready()
-	c.live(t, 5)
+	c.live(t, 10)
 	if err := <-ended; err == nil || ctx.Err() != nil {
 		t.Errorf("the first went on: %v", err)
 	}
