@@ -26,6 +26,7 @@ func Process(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	tuneMemory(gcProcess)
 	return p.withMetrics(ctx, r.run)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -24,7 +25,7 @@ const stopWithin = 4 * time.Second
 // Up runs every role in this process until ctx ends: on embedded parts, or
 // where options name brokers, on those.
 func Up(ctx context.Context, o Options) (err error) {
-	tuneMemory()
+	tuneMemory(gcWhole)
 	var boot uint64
 	var stack *embedded.Stack
 	var slow slowReaders
@@ -65,14 +66,21 @@ func (s *slowReaders) hold() bool {
 	return p == nil || p.behind() > readWithin
 }
 
-// tuneMemory lets the collector run often: the live heap is a few dozen
-// megabytes, and twice that would be a third of what the whole may take.
-// GOGC and GOMEMLIMIT in the environment win.
-func tuneMemory() {
-	if debug.SetGCPercent(-1) == 100 {
-		debug.SetGCPercent(30)
-	} else {
-		debug.SetGCPercent(100)
+// How much the heap may grow between two collections, in percent of what lives.
+const (
+	// gcWhole lets the collector run often: the live heap is a few dozen
+	// megabytes, and twice that would be a third of what the whole may take.
+	gcWhole = 30
+	// gcProcess lets it run seldom. What a processor catches up with goes through its
+	// memory at hundreds of megabytes a second and is garbage a moment later;
+	// what lives is little but for the tables.
+	gcProcess = 200
+)
+
+// tuneMemory sets the collector's pace. GOGC in the environment wins.
+func tuneMemory(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
 	}
 }
 
