@@ -28,7 +28,7 @@ unit: ## unit, fault and end-to-end tests
 
 race: ## the concurrent packages under the race detector
 	CGO_ENABLED=1 scripts/go-test -race -short -timeout 9m $(RACE)
-RACE := ./internal/board ./internal/hub ./internal/exactly ./internal/kafka ./internal/web ./internal/app ./internal/weather ./internal/gateway ./internal/registry ./internal/access ./internal/check
+RACE := ./internal/board ./internal/hub ./internal/embedded ./internal/exactly ./internal/kafka ./internal/web ./internal/app ./internal/weather ./internal/gateway ./internal/registry ./internal/access ./internal/check
 
 interop: build ## clients that nobody here wrote: kcat, librdkafka, kafkajs, Kafka's own tools, curl
 	test/interop/run

@@ -219,21 +219,25 @@ test("a topic: watermarks, live tail, seek by offset and time, filter, decoded w
   const newest = await rows.first().innerText();
   await page.waitForTimeout(3000);
   assert.notEqual(await rows.first().innerText(), newest, "the tail is not live");
+  // Compaction may take the oldest records away at any moment.
+  const begin = async () => (await get("/api/v1/topics/org.chicago.cta.trains.v1")).partitions[11].start;
+  const before = await begin();
   await page.getByRole("combobox", { name: "Partition" }).selectOption("11");
   await page.getByLabel("From offset").fill("0");
   await page.keyboard.press("Enter");
   await page.waitForURL(/partition=11.*offset=0|offset=0.*partition=11/);
   await page.waitForTimeout(1200);
-  const start = (await get("/api/v1/topics/org.chicago.cta.trains.v1")).partitions[11].start;
   assert.match(await rows.first().innerText(), new RegExp(`^11@`));
   const first = Number(/11@(\d+)/.exec(await rows.first().innerText())[1]);
-  assert.ok(first >= start && first < start + 50, `${first} is not near the start, ${start}`);
+  const after = await begin();
+  assert.ok(first >= before && first < after + 50, `${first} is not near the start, ${before} to ${after}`);
   await page.getByRole("button", { name: "Newer" }).click();
   await page.waitForTimeout(1200);
   assert.ok(Number(/11@(\d+)/.exec(await rows.first().innerText())[1]) > first);
   await page.goBack();
   await page.waitForTimeout(1200);
-  assert.equal(Number(/11@(\d+)/.exec(await rows.first().innerText())[1]), first, "back does not go back");
+  const again = Number(/11@(\d+)/.exec(await rows.first().innerText())[1]);
+  assert.ok(again === first || (first < await begin() && again >= await begin()), `back goes to ${again}, not to ${first}`);
   const id = (await inService()).find((t) => t.line === "red").id;
   await page.goto(`${page.url().split("?")[0]}?filter=${id}`);
   await rows.first().waitFor();
