@@ -75,13 +75,13 @@ func (c *compactor) run(ctx context.Context, topics []storedTopic) {
 // patiently compacts a partition once no transaction is open on it, and says
 // whether that was the case within compactWait.
 func (c *compactor) patiently(ctx context.Context, topic string, partition int32, name string) (done bool, err error) {
-	for began := time.Now(); !done && err == nil && time.Since(began) < compactWait; {
+	began := time.Now()
+	for {
 		runInBroker(c.b.cluster, func() { done, err = c.one(topic, partition, name) })
-		if !done && !pause(ctx, compactTry) {
-			return false, err
+		if done || err != nil || time.Since(began) > compactWait || !pause(ctx, compactTry) {
+			return done, err
 		}
 	}
-	return done, err
 }
 
 // one compacts a partition, unless a transaction is open on it. The library

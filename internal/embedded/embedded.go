@@ -32,7 +32,7 @@ type Options struct {
 	// MinFree is the space on the data folder's disk below which the broker
 	// takes no records; 0 means 64 MiB, negative never.
 	MinFree int64
-	// HoldRetention, if set, is asked before old records are removed; true
+	// HoldRetention, if set, is asked before retention removes old records; true
 	// keeps them for now (a reader is behind). It is not asked once the log is
 	// HoldLimit bytes large (0: 1 GiB).
 	HoldRetention func() bool

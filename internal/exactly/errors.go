@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ell/internal/event"
+	"ell/internal/kafka"
 )
 
 var (
@@ -30,16 +31,6 @@ var (
 // panicked turns a recovered panic of a reducer into an error.
 func panicked(what string, v any) error {
 	return fmt.Errorf("%w: panic in %s: %v\n%s", errFatal, what, v, debug.Stack())
-}
-
-// fenced lists the answers that mean that another instance has the place.
-func fenced(err error) bool {
-	for _, e := range []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.TransactionCoordinatorFenced} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // refused lists the answers that no repetition mends.
@@ -64,7 +55,7 @@ func (c *Config) verdict(err error) error {
 	switch {
 	case errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.UnreleasedInstanceID):
 		return fmt.Errorf("%w: group instance id %q: %w", ErrFenced, c.InstanceID, err)
-	case fenced(err) && !errors.Is(err, errLate):
+	case kafka.Fenced(err) && !errors.Is(err, errLate):
 		return fmt.Errorf("%w (or this one stood still for longer than its transaction's %s): transactional id %q: %w",
 			ErrFenced, c.TransactionTimeout, c.TransactionalID, err)
 	case errors.Is(err, errFatal), errors.Is(err, ErrMisconfigured), errors.Is(err, ErrStateLost):
@@ -89,7 +80,7 @@ func definite(err error) bool {
 	if _, ok := errors.AsType[*kerr.Error](err); !ok {
 		return false
 	}
-	return !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err, kerr.UnknownServerError) && !fenced(err) &&
+	return !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err, kerr.UnknownServerError) && !kafka.Fenced(err) &&
 		!errors.Is(err, kerr.OutOfOrderSequenceNumber) && !errors.Is(err, kerr.UnknownProducerID) && !errors.Is(err, kgo.ErrRecordTimeout)
 }
 

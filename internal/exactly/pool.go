@@ -12,7 +12,7 @@ const (
 	// the bookkeeping costs more than an allocation.
 	poolFrom = 64
 	// poolClasses bounds the batches kept for reuse, by the power of two of
-	// their length: up to 2^(6+poolClasses) records.
+	// their length: from poolFrom to 2^15 records.
 	poolClasses = 10
 	// poolKeep is how many records are kept at most, some 24 MB.
 	poolKeep = 1 << 17

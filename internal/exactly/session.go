@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ell/internal/event"
+	"ell/internal/kafka"
 )
 
 // closeWait bounds how long leaving the group may take.
@@ -133,7 +134,7 @@ func (s *session) run(ctx context.Context) (err error) {
 		cancel()
 		s.wg.Wait()
 		s.runner.publish(nil)
-		if fenced(err) && s.alone() {
+		if kafka.Fenced(err) && s.alone() {
 			err = fmt.Errorf("%w: %w", errLate, err)
 		}
 		s.close()

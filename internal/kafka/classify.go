@@ -60,6 +60,12 @@ func Classify(err error) Class {
 	return Fatal
 }
 
+// Fenced says whether err tells a transactional producer that it is no longer
+// the one of its id: another has come, or its own transaction ended without it.
+func Fenced(err error) bool {
+	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.TransactionCoordinatorFenced)
+}
+
 // fatalCodes are refusals that no repetition mends. Some are marked retriable
 // in the protocol's own table for other uses, so these are asked first.
 func fatalCodes() []*kerr.Error {

@@ -145,7 +145,7 @@ func (s *Simulator) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if s.fatal(err) || fenced(err) && s.replaced(ctx) {
+		if fatal(err) || kafka.Fenced(err) && s.replaced(ctx) {
 			return fmt.Errorf("simulate: %w", err)
 		}
 		if time.Since(begun) > time.Minute {
@@ -164,9 +164,11 @@ func (s *Simulator) Run(ctx context.Context) error {
 
 // fatal says whether err ends the simulator. What is wrong with the producer
 // alone does not: a session begins with a new one, from what the log says.
-func (s *Simulator) fatal(err error) bool {
+func fatal(err error) bool {
+	if kafka.Fenced(err) {
+		return false
+	}
 	for _, producer := range []error{
-		kerr.ProducerFenced, kerr.InvalidProducerEpoch,
 		kerr.InvalidTxnState, kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.TransactionAbortable, kerr.InvalidProducerIDMapping,
 	} {
 		if errors.Is(err, producer) {
@@ -174,11 +176,6 @@ func (s *Simulator) fatal(err error) bool {
 		}
 	}
 	return kafka.Classify(err) == kafka.Fatal
-}
-
-// fenced says whether err may come of another simulator of the same id.
-func fenced(err error) bool {
-	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
 }
 
 // replaced says whether another simulator has taken this one's place. Being
@@ -194,7 +191,7 @@ func (s *Simulator) replaced(ctx context.Context) bool {
 	}
 	cl, err := s.cfg.Kafka.New(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.cfg.Names.Clock(): {0: kgo.NewOffset().AtEnd()}}))
 	if err != nil {
-		return true
+		return true // a session could not begin either
 	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 3*quiet)

@@ -173,19 +173,25 @@ func (s *sink) Turnstile(u *event.Turnstile) {
 	s.add(s.c.cfg.Names.Turnstiles(0, ""), u.StationID, e.AppendTurnstile(e.AppendTurnstileKey(nil, u.StationID, u.Timestamp), u))
 }
 
+// refuseEnds answers each nth end of a transaction with an error.
+func refuseEnds(nth int64, code *kerr.Error) func(*city, *atomic.Int64) {
+	return func(c *city, n *atomic.Int64) {
+		c.cluster.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			c.cluster.KeepControl()
+			if n.Add(1)%nth != 0 {
+				return nil, nil, false
+			}
+			resp := r.ResponseKind().(*kmsg.EndTxnResponse)
+			resp.ErrorCode = code.Code
+			return resp, nil, true
+		})
+	}
+}
+
 func TestACommitThatFailsOrWhoseAnswerIsLostIsNeitherLostNorRepeated(t *testing.T) {
 	for name, disturb := range map[string]func(*city, *atomic.Int64){
-		"the broker refuses to end a transaction": func(c *city, n *atomic.Int64) {
-			c.cluster.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
-				c.cluster.KeepControl()
-				if n.Add(1)%4 != 0 {
-					return nil, nil, false
-				}
-				resp := r.ResponseKind().(*kmsg.EndTxnResponse)
-				resp.ErrorCode = kerr.InvalidTxnState.Code
-				return resp, nil, true
-			})
-		},
+		"the broker refuses to end a transaction":                     refuseEnds(4, kerr.InvalidTxnState),
+		"the broker calls the producer fenced, and there is no other": refuseEnds(9, kerr.ProducerFenced),
 		"the connection breaks when a transaction is to end": func(c *city, n *atomic.Int64) {
 			c.cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
 				c.cluster.KeepControl()
@@ -193,17 +199,6 @@ func TestACommitThatFailsOrWhoseAnswerIsLostIsNeitherLostNorRepeated(t *testing.
 					return nil, nil, false
 				}
 				return nil, fmt.Errorf("cut"), true
-			})
-		},
-		"the broker calls the producer fenced, and there is no other": func(c *city, n *atomic.Int64) {
-			c.cluster.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
-				c.cluster.KeepControl()
-				if n.Add(1)%9 != 0 {
-					return nil, nil, false
-				}
-				resp := r.ResponseKind().(*kmsg.EndTxnResponse)
-				resp.ErrorCode = kerr.ProducerFenced.Code
-				return resp, nil, true
 			})
 		},
 		"a write is refused": func(c *city, n *atomic.Int64) {
