@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -9,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ell/internal/event"
@@ -54,39 +54,39 @@ func leaderOfTotals(p *pipeline) string { return p.leader(p.names.Summary(), 0) 
 
 func controller(p *pipeline) string {
 	p.t.Helper()
-	req := kmsg.NewPtrDescribeQuorumRequest()
-	topic := kmsg.NewDescribeQuorumRequestTopic()
-	topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
-	req.Topics = append(req.Topics, topic)
-	resp, err := req.RequestWith(p.t.Context(), p.cl)
-	if err != nil || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		p.t.Fatalf("describe the controllers' quorum: %v, %v", resp, err)
-	}
-	return fmt.Sprintf("kafka-%d", resp.Topics[0].Partitions[0].LeaderID)
+	return ask(p, func(ctx context.Context) (string, error) {
+		req := kmsg.NewPtrDescribeQuorumRequest()
+		topic := kmsg.NewDescribeQuorumRequestTopic()
+		topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
+		req.Topics = append(req.Topics, topic)
+		resp, err := req.RequestWith(ctx, p.cl)
+		if err != nil {
+			return "", err
+		}
+		if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 || resp.Topics[0].Partitions[0].LeaderID < 0 {
+			return "", fmt.Errorf("no leader of the controllers in %v", resp)
+		}
+		return fmt.Sprintf("kafka-%d", resp.Topics[0].Partitions[0].LeaderID), nil
+	})
 }
 
 // coordinator is the broker that coordinates the transactions of the totals' stage.
 func coordinator(p *pipeline) string {
 	p.t.Helper()
-	ctx := p.t.Context()
-	txns, err := p.adm.ListTransactions(ctx, nil, nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	ids := txns.TransactionalIDs()
-	slices.Sort(ids)
-	i := slices.IndexFunc(ids, func(id string) bool { return strings.Contains(id, "turnstiles") })
-	found := kadm.FindCoordinatorResponses{}
-	if i >= 0 {
-		found = p.adm.FindTxnCoordinators(ctx, ids[i])
-	}
-	for _, f := range found {
-		if f.Err == nil {
-			return fmt.Sprintf("kafka-%d", f.NodeID)
+	return ask(p, func(ctx context.Context) (string, error) {
+		txns, err := p.adm.ListTransactions(ctx, nil, nil)
+		if err != nil {
+			return "", err
 		}
-	}
-	p.t.Fatalf("no coordinator of the totals' transactions among %v: %v", ids, found)
-	return ""
+		ids := txns.TransactionalIDs()
+		slices.Sort(ids)
+		i := slices.IndexFunc(ids, func(id string) bool { return strings.Contains(id, "turnstiles") })
+		if i < 0 {
+			return "", fmt.Errorf("the totals are not among the transactions %v", ids)
+		}
+		found := p.adm.FindTxnCoordinators(ctx, ids[i])
+		return fmt.Sprintf("kafka-%d", found[ids[i]].NodeID), found.Error()
+	})
 }
 
 // killRole kills a role and starts it again.

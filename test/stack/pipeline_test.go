@@ -269,14 +269,33 @@ func (p *pipeline) row(name string) (shown, gone time.Duration) {
 	return shown, time.Since(begun)
 }
 
+// ask asks the cluster until it answers: one that has just lost a broker, or got
+// it back, may not know for a while. An answer that says as much is an error.
+func ask[T any](p *pipeline, question func(context.Context) (T, error)) (answer T) {
+	p.t.Helper()
+	system.Within(p.t, 30*time.Second, func() (err error) {
+		ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Second)
+		defer cancel()
+		answer, err = question(ctx)
+		return err
+	})
+	return answer
+}
+
 // leader is the broker that leads a partition, as a part's name.
 func (p *pipeline) leader(topic string, partition int32) string {
 	p.t.Helper()
-	topics, err := p.adm.ListTopics(p.t.Context(), topic)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return fmt.Sprintf("kafka-%d", topics[topic].Partitions[partition].Leader)
+	return ask(p, func(ctx context.Context) (string, error) {
+		topics, err := p.adm.ListTopics(ctx, topic)
+		if err != nil {
+			return "", err
+		}
+		part := topics[topic].Partitions[partition]
+		if part.Err != nil || part.Leader < 0 {
+			return "", fmt.Errorf("%s/%d has no leader: %w", topic, partition, part.Err)
+		}
+		return fmt.Sprintf("kafka-%d", part.Leader), nil
+	})
 }
 
 // inSync waits until no partition lacks a replica.
@@ -317,32 +336,21 @@ func (p *pipeline) finish() int {
 	for _, r := range p.roles {
 		r.proc.Stop()
 	}
-	if open := p.hanging(); len(open) > 0 {
-		p.t.Errorf("transactions hang: %v", open)
-	}
+	p.noneHangs()
 	return n
 }
 
-// hanging lists the transactions that the cluster still thinks open, once all
-// clients have ended.
-func (p *pipeline) hanging() []string {
+// noneHangs waits until no coordinator thinks a transaction open: once all
+// clients have ended, the last ones may still be on their way to their end.
+func (p *pipeline) noneHangs() {
 	p.t.Helper()
-	var open []string
-	for range 20 { // the last one may be on its way to its end
-		open = nil
-		txns, err := p.adm.ListTransactions(p.t.Context(), nil, []string{"Ongoing", "PrepareCommit", "PrepareAbort"})
-		if err != nil {
-			p.t.Fatal(err)
+	ask(p, func(ctx context.Context) ([]kadm.ListedTransaction, error) {
+		open, err := p.adm.ListTransactions(ctx, nil, []string{"Ongoing", "PrepareCommit", "PrepareAbort"})
+		if err == nil && len(open) > 0 {
+			err = fmt.Errorf("transactions hang: %v", open.TransactionalIDs())
 		}
-		for _, t := range txns {
-			open = append(open, t.TxnID+" "+t.State)
-		}
-		if len(open) == 0 {
-			return nil
-		}
-		time.Sleep(500 * time.Millisecond) // brokers are waited for; there is no clock to fake
-	}
-	return open
+		return nil, err
+	})
 }
 
 // resident is the memory of a process, in bytes.
