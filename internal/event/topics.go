@@ -47,20 +47,20 @@ func (n Names) Turnstiles(station int32, slug string) string {
 	return n.Prefix + "station.turnstiles." + strconv.Itoa(int(station)) + "." + slug
 }
 
-// ArrivalsPattern is a regular expression for all topics of arrivals.
+// ArrivalsPattern is a regular expression for the whole names of all topics of arrivals.
 func (n Names) ArrivalsPattern() string {
 	if n.Layout == Shared {
 		return "^" + regexp.QuoteMeta(n.Arrivals(0, "")) + "$"
 	}
-	return "^" + regexp.QuoteMeta(n.Prefix) + `station\.arrivals\.[0-9]+\.`
+	return "^" + regexp.QuoteMeta(n.Prefix) + `station\.arrivals\.[0-9]+\..+$`
 }
 
-// TurnstilesPattern is a regular expression for all topics of entries.
+// TurnstilesPattern is a regular expression for the whole names of all topics of entries.
 func (n Names) TurnstilesPattern() string {
 	if n.Layout == Shared {
 		return "^" + regexp.QuoteMeta(n.Turnstiles(0, "")) + "$"
 	}
-	return "^" + regexp.QuoteMeta(n.Prefix) + `station\.turnstiles\.[0-9]+\.`
+	return "^" + regexp.QuoteMeta(n.Prefix) + `station\.turnstiles\.[0-9]+\..+$`
 }
 
 // StationOf is the station whose per-station topic this is; ok is false for other topics.

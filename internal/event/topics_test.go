@@ -52,10 +52,10 @@ func TestPatternsMatchTheirTopicsAndNoOthers(t *testing.T) {
 		arrivals, turnstiles := regexp.MustCompile(n.ArrivalsPattern()), regexp.MustCompile(n.TurnstilesPattern())
 		var a, u int
 		for _, s := range n.Specs(stations, event.EmbeddedRetention()) {
-			if arrivals.MatchString(s.Name) {
+			if arrivals.FindString(s.Name) == s.Name { // some engines match whole names only
 				a++
 			}
-			if turnstiles.MatchString(s.Name) {
+			if turnstiles.FindString(s.Name) == s.Name {
 				u++
 			}
 			if arrivals.MatchString("x"+s.Name) || turnstiles.MatchString("x"+s.Name) {

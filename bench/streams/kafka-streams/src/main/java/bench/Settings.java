@@ -34,6 +34,7 @@ final class Settings {
     p.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, COMMIT_MS);
     p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1); // it has one core
     p.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
+    p.put(StreamsConfig.MAX_TASK_IDLE_MS_CONFIG, -1); // no input waits for another's next record
     p.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 128L << 20);
     p.put(StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG, StreamsConfig.OPTIMIZE);
     p.put(StreamsConfig.BUFFERED_RECORDS_PER_PARTITION_CONFIG, 20_000);
