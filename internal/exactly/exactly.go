@@ -46,8 +46,9 @@ func (t Task) String() string {
 	return fmt.Sprintf("%s-%d", t.Topic, t.Partition)
 }
 
-// Output takes what a reducer makes of its input. Slices given to it must stay
-// unchanged until the transaction ended, that is until Commit or Rewind.
+// Output takes what a reducer makes of its input. Keys and values given to it
+// must stay unchanged until the transaction ended, that is until Commit or
+// Rewind; headers are copied.
 type Output interface {
 	// Emit adds a record to a topic; partition -1 lets the key decide, by
 	// Kafka's own hash (murmur2).

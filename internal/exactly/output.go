@@ -20,6 +20,7 @@ type arena struct {
 	chunks  [][]kgo.Record
 	n       int
 	headers []kgo.RecordHeader
+	bytes   []byte // of the headers
 }
 
 func (a *arena) next() *kgo.Record {
@@ -34,7 +35,7 @@ func (a *arena) next() *kgo.Record {
 
 func (a *arena) at(i int) *kgo.Record { return &a.chunks[i/arenaChunk][i%arenaChunk] }
 
-// copyHeaders returns hs as the client wants them. When the backing array
+// copyHeaders returns hs as the client wants them. When a backing array
 // grows, slices handed out before keep the old one.
 func (a *arena) copyHeaders(hs []event.Header) []kgo.RecordHeader {
 	if len(hs) == 0 {
@@ -42,7 +43,13 @@ func (a *arena) copyHeaders(hs []event.Header) []kgo.RecordHeader {
 	}
 	from := len(a.headers)
 	for _, h := range hs {
-		a.headers = append(a.headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+		var value []byte
+		if h.Value != nil {
+			at := len(a.bytes)
+			a.bytes = append(a.bytes, h.Value...)
+			value = a.bytes[at:len(a.bytes):len(a.bytes)]
+		}
+		a.headers = append(a.headers, kgo.RecordHeader{Key: h.Key, Value: value})
 	}
 	return a.headers[from:len(a.headers):len(a.headers)]
 }
@@ -59,7 +66,7 @@ func (a *arena) reset() {
 		a.chunks = a.chunks[:arenaKeep]
 	}
 	clear(a.headers)
-	a.headers = a.headers[:0]
+	a.headers, a.bytes = a.headers[:0], a.bytes[:0]
 	a.n = 0
 }
 

@@ -1,6 +1,7 @@
 package exactly_test
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strings"
@@ -186,14 +187,14 @@ func TestRebalanceDuringRestore(t *testing.T) {
 	check(k).Must(t)
 }
 
-func TestStatelessStageForwardsToNamedPartitions(t *testing.T) {
+func TestStatelessStageForwardsToNamedPartitionsWithHeadersOfItsOwn(t *testing.T) {
 	t.Parallel()
 	k := cluster(t, 4)
 	cl := k.Client(t)
 	k.Produce(t, cl, inputs(0, 1000, 50)...)
 	cfg := config(k.Addrs, "a")
 	cfg.Stage.Changelog = ""
-	cfg.Stage.New = func(exactly.Task) exactly.Reducer { return forward{} }
+	cfg.Stage.New = func(exactly.Task) exactly.Reducer { return &forward{} }
 	w := run(t, cfg)
 	testkit.Wait(t, 20*time.Second, "the input is processed", func() bool { return committed(k) >= 1000 })
 	w.stop(t)
@@ -202,23 +203,29 @@ func TestStatelessStageForwardsToNamedPartitions(t *testing.T) {
 		t.Fatalf("%d records came out, err %v", len(out), err)
 	}
 	for _, r := range out {
-		if want := int32(r.Key[len(r.Key)-1]) % 4; r.Partition != want || string(r.Headers[0].Value) != "there" {
-			t.Fatalf("record in partition %d with headers %v, want partition %d", r.Partition, r.Headers, want)
+		if want := int32(r.Key[len(r.Key)-1]) % 4; r.Partition != want || !bytes.Equal(r.Headers[0].Value, r.Key) || r.Headers[1].Value != nil {
+			t.Fatalf("record %q in partition %d with headers %v, want partition %d and headers of its key and of nil", r.Key, r.Partition, r.Headers, want)
 		}
 	}
 }
 
-// forward sends each record on to a partition of its choice.
-type forward struct{}
+// forward sends each record on to a partition of its choice. It uses the memory
+// of its headers again at once, as reducers may.
+type forward struct {
+	headers [2]event.Header
+	value   []byte
+}
 
-func (forward) Restore(_, _ []byte) error { return nil }
-func (forward) Process(r *exactly.Record, out exactly.Output) error {
-	out.Emit(topicOut, int32(r.Key[len(r.Key)-1])%4, r.Key, r.Value, event.Header{Key: "to", Value: []byte("there")})
+func (*forward) Restore(_, _ []byte) error { return nil }
+func (f *forward) Process(r *exactly.Record, out exactly.Output) error {
+	f.value = append(f.value[:0], r.Key...)
+	f.headers = [2]event.Header{{Key: "key", Value: f.value}, {Key: "nothing"}}
+	out.Emit(topicOut, int32(r.Key[len(r.Key)-1])%4, r.Key, r.Value, f.headers[:]...)
 	return nil
 }
-func (forward) Flush(exactly.Output) error { return nil }
-func (forward) Commit()                    {}
-func (forward) Rewind()                    {}
+func (*forward) Flush(exactly.Output) error { return nil }
+func (*forward) Commit()                    {}
+func (*forward) Rewind()                    {}
 
 func TestStateWithoutChangelogIsNamed(t *testing.T) {
 	t.Parallel()

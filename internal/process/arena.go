@@ -1,28 +1,19 @@
 package process
 
-import (
-	"slices"
-
-	"ell/internal/event"
-)
+import "slices"
 
 const (
 	arenaFirst = 2 << 10  // bytes of the first chunk; most reducers, one a topic, need no more
 	arenaChunk = 64 << 10 // bytes of the largest
 	arenaRoom  = 1 << 10  // bytes free at the start of each slice handed out
 	arenaKeep  = 64       // chunks kept from one transaction to the next
-	headerRoom = 8        // headers a record may take without a new chunk
-	headerMin  = 16       // headers of the first chunk
-	headerLen  = 1 << 10  // headers of the largest
 )
 
-// arena hands out byte slices and header slices that stay unchanged until
-// reset. It keeps its memory, so that in steady state nothing allocates.
+// arena hands out byte slices that stay unchanged until reset. It keeps its
+// memory, so that in steady state nothing allocates.
 type arena struct {
-	chunks  [][]byte
-	cur     int
-	headers [][]event.Header
-	hcur    int
+	chunks [][]byte
+	cur    int
 }
 
 // open returns an empty slice with room to append to; close it before the next open.
@@ -49,26 +40,6 @@ func (a *arena) close(b []byte) []byte {
 	return slices.Clip(b)
 }
 
-// openHeaders returns an empty slice with room for a few headers.
-func (a *arena) openHeaders() []event.Header {
-	for ; a.hcur < len(a.headers); a.hcur++ {
-		if c := a.headers[a.hcur]; cap(c)-len(c) >= headerRoom {
-			return c[len(c):]
-		}
-	}
-	a.headers = append(a.headers, make([]event.Header, 0, grown(len(a.headers), headerMin, headerLen)))
-	return a.headers[a.hcur]
-}
-
-// closeHeaders keeps h, which was appended to the slice that openHeaders returned.
-func (a *arena) closeHeaders(h []event.Header) []event.Header {
-	c := a.headers[a.hcur]
-	if len(h) <= cap(c)-len(c) {
-		a.headers[a.hcur] = c[:len(c)+len(h)]
-	}
-	return slices.Clip(h)
-}
-
 // reset forgets everything handed out. What one huge transaction took beyond
 // the usual is given back.
 func (a *arena) reset() {
@@ -79,13 +50,5 @@ func (a *arena) reset() {
 	for i := range a.chunks {
 		a.chunks[i] = a.chunks[i][:0]
 	}
-	if len(a.headers) > arenaKeep {
-		clear(a.headers[arenaKeep:])
-		a.headers = a.headers[:arenaKeep]
-	}
-	for i := range a.headers {
-		clear(a.headers[i]) // they point at records that may go
-		a.headers[i] = a.headers[i][:0]
-	}
-	a.cur, a.hcur = 0, 0
+	a.cur = 0
 }

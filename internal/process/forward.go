@@ -22,7 +22,8 @@ type Forward struct {
 	byLine string
 	lines  map[string]int32 // line -> partition
 	parts  []int32          // partitions that hold a line
-	arena  arena
+	header [2]event.Header
+	source []byte
 	arr    event.Arrival
 	now    tick // last clock record forwarded
 	was    tick // the same, at the last Commit
@@ -70,15 +71,15 @@ func (f *Forward) Process(r *event.Record, out Output) error {
 	if err := checkTime(f.arr.Timestamp); err != nil {
 		return err
 	}
-	h := f.arena.openHeaders()
-	h = append(h, event.Header{Key: headerSource, Value: f.arena.close(appendSource(f.arena.open(), r))})
+	f.source = appendSource(f.source[:0], r)
+	h := append(f.header[:0], event.Header{Key: headerSource, Value: f.source})
 	for i := range r.Headers {
 		if r.Headers[i].Key == headerPattern && len(r.Headers[i].Value) <= maxID {
 			h = append(h, r.Headers[i])
 			break
 		}
 	}
-	out.Emit(f.byLine, partition, r.Key, r.Value, f.arena.closeHeaders(h)...)
+	out.Emit(f.byLine, partition, r.Key, r.Value, h...)
 	return nil
 }
 
@@ -101,8 +102,7 @@ func (f *Forward) tick(r *event.Record, out Output) error {
 		return nil
 	}
 	f.now = t
-	h := f.arena.openHeaders()
-	h = f.arena.closeHeaders(append(h, event.Header{Key: headerTick}))
+	h := append(f.header[:0], event.Header{Key: headerTick})
 	for _, p := range f.parts {
 		out.Emit(f.byLine, p, r.Key, r.Value, h...)
 	}
@@ -113,13 +113,7 @@ func (f *Forward) tick(r *event.Record, out Output) error {
 func (f *Forward) Flush(Output) error { return nil }
 
 // Commit keeps what was forwarded.
-func (f *Forward) Commit() {
-	f.was = f.now
-	f.arena.reset()
-}
+func (f *Forward) Commit() { f.was = f.now }
 
 // Rewind forgets what was forwarded since the last Commit.
-func (f *Forward) Rewind() {
-	f.now = f.was
-	f.arena.reset()
-}
+func (f *Forward) Rewind() { f.now = f.was }

@@ -84,7 +84,7 @@ func (o output) same(p output) bool {
 }
 
 // recorder is an Output that keeps copies of everything, and checks at the end
-// of a transaction that nothing it was given has changed.
+// of a transaction that no key and no value it was given has changed.
 type recorder struct {
 	given []output // the slices as they were given
 	kept  []output // copies
@@ -93,11 +93,16 @@ type recorder struct {
 
 func cloneOutput(o output) output {
 	o.key, o.value = slices.Clone(o.key), slices.Clone(o.value)
-	o.headers = slices.Clone(o.headers)
-	for i := range o.headers {
-		o.headers[i].Value = slices.Clone(o.headers[i].Value)
-	}
+	o.headers = cloneHeaders(o.headers)
 	return o
+}
+
+func cloneHeaders(hs []event.Header) []event.Header {
+	hs = slices.Clone(hs)
+	for i := range hs {
+		hs[i].Value = slices.Clone(hs[i].Value)
+	}
+	return hs
 }
 
 func (r *recorder) add(o output) {
@@ -106,7 +111,7 @@ func (r *recorder) add(o output) {
 }
 
 func (r *recorder) Emit(topic string, partition int32, key, value []byte, headers ...event.Header) {
-	r.add(output{topic: topic, partition: partition, key: key, value: value, headers: headers})
+	r.add(output{topic: topic, partition: partition, key: key, value: value, headers: cloneHeaders(headers)})
 }
 
 func (r *recorder) State(key, value []byte) { r.add(output{key: key, value: value, state: true}) }

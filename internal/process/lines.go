@@ -89,6 +89,7 @@ type Lines struct {
 	src     sources
 	arr     event.Arrival
 	work    []due
+	near    []int64
 	ids     []trainKey
 	visited []visit
 }
@@ -166,7 +167,7 @@ func (l *Lines) takeArrival(r *event.Record, a *event.Arrival) error {
 	}
 	k := trainKey{int16(li), a.TrainID}
 	isNew := l.train.Peek(k) == nil
-	if isNew && l.countTrains(li) >= maxTrains {
+	if isNew && l.train.Len() >= maxTrains && l.countTrains(li) >= maxTrains {
 		return poisonf("train %.40q: line %s has %d trains already", a.TrainID, a.Line, maxTrains)
 	}
 	st := l.state.Edit(int16(li))

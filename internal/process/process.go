@@ -22,8 +22,9 @@ import (
 	"ell/internal/event"
 )
 
-// Output takes what a reducer makes of its input. Slices given to it stay
-// unchanged until the transaction ended, that is until Commit or Rewind.
+// Output takes what a reducer makes of its input. Keys and values given to it stay
+// unchanged until the transaction ended, that is until Commit or Rewind;
+// headers are copied.
 type Output interface {
 	// Emit adds a record to a topic; partition -1 lets the key decide.
 	Emit(topic string, partition int32, key, value []byte, headers ...event.Header)

@@ -139,10 +139,14 @@ func (t *Table[K, V]) drop(i int32) {
 // All yields every key with its value to read. The table must not change meanwhile.
 func (t *Table[K, V]) All() iter.Seq2[K, *V] {
 	return func(yield func(K, *V) bool) {
-		for i := range t.used {
-			if s := t.at(i); s.live && !yield(s.key, &s.now) {
-				return
+		left := t.used
+		for _, chunk := range t.chunks {
+			for i := range chunk[:min(int(left), len(chunk))] {
+				if s := &chunk[i]; s.live && !yield(s.key, &s.now) {
+					return
+				}
 			}
+			left -= min(left, int32(len(chunk)))
 		}
 	}
 }

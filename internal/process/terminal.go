@@ -24,24 +24,24 @@ const (
 	lateMost   = 3 * 60_000  // whose departure was no longer ago than this, ms
 )
 
-// departures are the next n departures of the timetable from a site, at or
-// after a time, in ms.
-func (m *Map) departures(li int, site int16, after int64, n int) []int64 {
-	var out []int64
-	t := time.UnixMilli(after)
+// departures appends to out the departures of the timetable from a site between
+// two moments, in ms, the second no more than a day after the first.
+func (m *Map) departures(out []int64, li int, site int16, from, until int64) []int64 {
+	t, end := time.UnixMilli(from), time.UnixMilli(until)
 	for day, i := cta.ServiceDayOf(t), 0; i < 2; day, i = day.Next(), i+1 {
 		trips := m.timetable.DeparturesOn(day)
-		first := day.Minute(t)
+		first, last := day.Minute(t), day.Minute(end)
 		for _, trip := range trips[sort.Search(len(trips), func(i int) bool { return trips[i].Minute >= first }):] {
-			p := &m.patterns[trip.Pattern]
-			if p.line != li || p.calls[trip.Call].site != site {
-				continue
-			}
-			if out = append(out, day.Time(trip.Minute).UnixMilli()); len(out) == n {
+			if trip.Minute > last {
 				return out
 			}
+			if p := &m.patterns[trip.Pattern]; p.line == li && p.calls[trip.Call].site == site {
+				out = append(out, day.Time(trip.Minute).UnixMilli())
+			}
 		}
-		t = day.End
+		if t = day.End; t.After(end) {
+			return out
+		}
 	}
 	return out
 }
@@ -55,9 +55,10 @@ func leadKey(line, site int16) legKey { return legKey{line, site, site} }
 // that one, by the one before it that it missed, as soon as it can. late says
 // so; ok is false when the timetable has neither.
 func (l *Lines) leaves(line, site int16, at int64) (depart int64, late, ok bool) {
-	near := l.m.departures(int(line), site, at-lateMost, 16)
+	l.near = l.m.departures(l.near[:0], int(line), site, at-lateMost, at+boardMost)
+	near := l.near
 	i := sort.Search(len(near), func(i int) bool { return near[i] >= at+boardLeast })
-	ok = i < len(near) && near[i] <= at+boardMost
+	ok = i < len(near)
 	lead, slack := int64(leadPrior), int64(leadPrior)
 	if g := l.legs.Peek(leadKey(line, site)); g != nil && g.n > 0 {
 		lead, slack = int64(g.mean), leadSlack+int64(3*g.dev)
@@ -89,7 +90,8 @@ func (l *Lines) predictTurn(st *lineState, k trainKey, f *fix, t *told) {
 	ready := f.at + turnLeast
 	// Trips whose train should have drawn up by now have theirs.
 	after := max(st.now, waiting[0].at+turnLeast) + int64(lead)
-	for _, at := range l.m.departures(int(k.line), start, after, len(waiting)+8) {
+	l.near = l.m.departures(l.near[:0], int(k.line), start, after, f.at+turnMost+int64(lead))
+	for _, at := range l.near {
 		first := waiting[0]
 		if at-int64(lead) < first.at+turnLeast {
 			continue // it cannot make that trip; a fresh train runs it
