@@ -1,6 +1,8 @@
 package cta
 
 import (
+	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 )
@@ -97,4 +99,26 @@ func TestServiceDaysTileTheYear(t *testing.T) {
 		}
 		d = next
 	}
+}
+
+func TestTheServiceDayOfAMomentDoesNotDependOnWhatWasAskedBefore(t *testing.T) {
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(1, uint64(worker)))
+			for range 20_000 {
+				// A year around two changes of the clock, hours before 1970 too.
+				at := time.Unix(1_767_225_600+rng.Int64N(366*86400), 0)
+				if rng.IntN(50) == 0 {
+					at = time.Unix(-rng.Int64N(86400), 0)
+				}
+				d := ServiceDayOf(at)
+				if at.Before(d.Start) || !at.Before(d.End) || d.Start.In(Location()).Hour() != dayStart || d.Type != dateType(d.Start) {
+					t.Errorf("%v is in %v to %v, %v", at, d.Start, d.End, d.Type)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -80,6 +80,7 @@ func (f *Forward) Process(r *event.Record, out Output) error {
 		}
 	}
 	out.Emit(f.byLine, partition, r.Key, r.Value, h...)
+	f.header = [2]event.Header{} // or each station would keep the whole fetch that its last record came in
 	return nil
 }
 
