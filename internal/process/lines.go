@@ -155,7 +155,7 @@ func (l *Lines) takeTick(r *event.Record) error {
 		st.clock = max(st.clock, c.CityTime)
 		st.src = src
 		st.bound(st.clock + aheadMost)
-		l.advance(li, st.clock)
+		l.advance(li, st, st.clock)
 	}
 	return nil
 }
@@ -189,7 +189,7 @@ func (l *Lines) takeArrival(r *event.Record, a *event.Arrival) error {
 	if st.clock > 0 {
 		now = min(now, st.clock+aheadMost)
 	}
-	l.advance(li, now)
+	l.advance(li, st, now)
 	return nil
 }
 
@@ -287,8 +287,7 @@ func (l *Lines) countTrains(li int) (n int) {
 }
 
 // advance moves a line's time and, every evalEvery, looks at the whole line.
-func (l *Lines) advance(li int, now int64) {
-	st := l.state.Edit(int16(li))
+func (l *Lines) advance(li int, st *lineState, now int64) {
 	st.now = max(st.now, now)
 	if st.now < st.evalAt+evalEvery {
 		return
