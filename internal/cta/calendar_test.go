@@ -122,3 +122,24 @@ func TestTheServiceDayOfAMomentDoesNotDependOnWhatWasAskedBefore(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestAskingForAServiceDayAgainCostsNoMemory(t *testing.T) {
+	at := time.Date(2026, 4, 14, 8, 0, 0, 0, Location())
+	if n := testing.AllocsPerRun(100, func() { ServiceDayOf(at) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkServiceDay(b *testing.B) {
+	at := time.Date(2026, 4, 14, 8, 0, 0, 0, Location())
+	b.Run("kept", func(b *testing.B) {
+		for b.Loop() {
+			ServiceDayOf(at)
+		}
+	})
+	b.Run("worked out", func(b *testing.B) {
+		for b.Loop() {
+			serviceDayOf(at)
+		}
+	})
+}
