@@ -31,7 +31,7 @@ type ServiceDay struct {
 }
 
 // days are the service days asked for last, by the UTC day that most of them
-// lies in. A look at a line asks some thirty times, and working a day out takes seven times as
+// lies in. A look at a line asks some twenty times, and working a day out takes seven times as
 // long as finding it (BenchmarkServiceDay).
 var days [64]atomic.Pointer[ServiceDay]
 

@@ -12,6 +12,9 @@ import (
 const (
 	arenaChunk = 256 // records
 	arenaKeep  = 64  // chunks kept from one transaction to the next: 16384 records
+
+	headersKeep = 2 * arenaKeep * arenaChunk // headers kept, two for each of those records
+	bytesKeep   = 1 << 20                    // bytes of headers kept
 )
 
 // arena holds the records of one transaction, so that the next one can use
@@ -66,8 +69,16 @@ func (a *arena) reset() {
 		a.chunks = a.chunks[:arenaKeep]
 	}
 	clear(a.headers)
-	a.headers, a.bytes = a.headers[:0], a.bytes[:0]
+	a.headers, a.bytes = emptied(a.headers, headersKeep), emptied(a.bytes, bytesKeep)
 	a.n = 0
+}
+
+// emptied is s without its elements; what grew beyond most is given back.
+func emptied[T any](s []T, most int) []T {
+	if cap(s) > most {
+		return nil
+	}
+	return s[:0]
 }
 
 // produceError is the first record of a transaction that could not be written.

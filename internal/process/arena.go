@@ -23,12 +23,10 @@ func (a *arena) open() []byte {
 			return c[len(c):]
 		}
 	}
-	a.chunks = append(a.chunks, make([]byte, 0, grown(len(a.chunks), arenaFirst, arenaChunk)))
+	// Each chunk is twice as large as the one before, up to the largest.
+	a.chunks = append(a.chunks, make([]byte, 0, min(arenaFirst<<min(len(a.chunks), 16), arenaChunk)))
 	return a.chunks[a.cur]
 }
-
-// grown is the size of chunk n: twice that of the one before, up to most.
-func grown(n, first, most int) int { return min(first<<min(n, 16), most) }
 
 // close keeps b, which was appended to the slice that open returned. A slice
 // that outgrew its chunk has memory of its own and is returned as it is.

@@ -344,12 +344,14 @@ func (p *pipeline) finish() int {
 // clients have ended, the last ones may still be on their way to their end.
 func (p *pipeline) noneHangs() {
 	p.t.Helper()
-	ask(p, func(ctx context.Context) ([]kadm.ListedTransaction, error) {
+	system.Within(p.t, 10*time.Second, func() error {
+		ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Second)
+		defer cancel()
 		open, err := p.adm.ListTransactions(ctx, nil, []string{"Ongoing", "PrepareCommit", "PrepareAbort"})
 		if err == nil && len(open) > 0 {
 			err = fmt.Errorf("transactions hang: %v", open.TransactionalIDs())
 		}
-		return nil, err
+		return err
 	})
 }
 
