@@ -24,7 +24,7 @@ type settings struct {
 	Log     string `help:"Least level of log lines: debug, info, warn or error." default:"warn" placeholder:"LEVEL" group:"General"`
 	LogFmt  string `name:"log-format" help:"Form of log lines: text or json." default:"text" placeholder:"FORM" group:"General"`
 
-	Speed     string `help:"City seconds to a real second, 0.1 to 3600." default:"10" group:"City"`
+	Speed     string `help:"City seconds to a real second, 0.1 to 7200." default:"10" group:"City"`
 	Seed      string `help:"Seed of the city; the same seed gives the same events." default:"1" group:"City"`
 	At        string `help:"When a new city begins, in Chicago: '2026-04-14 07:30' or 'now'." default:"2026-04-14 07:30" placeholder:"TIME" group:"City"`
 	Incidents string `help:"How often service is disturbed: off, light, normal or heavy." default:"normal" placeholder:"RATE" group:"City"`

@@ -112,8 +112,8 @@ func TestNonsenseIsRefusedWithTheMend(t *testing.T) {
 	}{
 		"a flag nobody knows":           {"", []string{"--fast"}, "--fast"},
 		"a command nobody knows":        {"", []string{"fly"}, "fly"},
-		"a speed of nothing":            {"", []string{"--speed", "0"}, "from 0.1 to 3600"},
-		"a speed that is no number":     {"", []string{"--speed", "NaN"}, "from 0.1 to 3600"},
+		"a speed of nothing":            {"", []string{"--speed", "0"}, "from 0.1 to 7200"},
+		"a speed that is no number":     {"", []string{"--speed", "NaN"}, "from 0.1 to 7200"},
 		"a time that never was":         {"", []string{"--at", "2026-02-30 07:30"}, "such as '2026-04-14 07:30'"},
 		"a time before the railway":     {"", []string{"--at", "1850-01-01 00:00"}, "2000 to 2100"},
 		"a file that is not there":      {"", []string{"--config", "/nonexistent.yaml"}, "there is no file /nonexistent.yaml"},

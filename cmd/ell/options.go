@@ -42,7 +42,7 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 		Names:        event.Names{Prefix: f.prefix(s.Prefix), Layout: event.Layout(f.oneOf("topics", s.Topics, string(event.PerStation), string(event.Shared)))},
 		Instance:     f.instance(s.Instance),
 		Incidents:    f.oneOf("incidents", s.Incidents, "off", "light", "normal", "heavy"),
-		Speed:        f.number("speed", s.Speed, 0.1, 3600),
+		Speed:        f.number("speed", s.Speed, event.MinSpeed, event.MaxSpeed),
 		Seed:         f.integer("seed", s.Seed, -1<<62, 1<<62),
 		MaxViewers:   int(f.integer("max-viewers", s.MaxViewers, 1, 1_000_000)),
 		CommitEvery:  f.duration("commit-every", s.CommitEvery, time.Millisecond, 2*time.Second),

@@ -21,7 +21,7 @@ type Secret = access.Secret
 type Options struct {
 	Data string // folder of the embedded parts
 
-	Speed     float64 // city seconds a wall second, 0.1 to 3600
+	Speed     float64 // city seconds a wall second, event.MinSpeed to event.MaxSpeed
 	SpeedSet  bool    // somebody asked for Speed: it wins over what the log says
 	Seed      int64
 	Start     time.Time // first moment of a new city

@@ -107,12 +107,20 @@ type Window struct {
 	Count     int64
 }
 
+// MinSpeed and MaxSpeed bound the speed of a city, in city seconds to a wall
+// second. At the most a day takes twelve seconds, and Chicago makes some 60,000
+// events a second.
+const (
+	MinSpeed = 0.1
+	MaxSpeed = 7200
+)
+
 // Clock is the city's clock and its checkpoint (topic city.clock.v1, key
 // "clock"): everything up to CityTime has been emitted.
 type Clock struct {
-	CityTime  int64 // ms
-	WallTime  int64 // ms
-	Speed     float64
+	CityTime  int64   // ms
+	WallTime  int64   // ms
+	Speed     float64 // MinSpeed to MaxSpeed
 	Paused    bool
 	Seed      int64
 	Start     int64  // ms: the city's first moment

@@ -89,7 +89,7 @@ func (s *Simulator) obey(l *life, c commandAt) {
 	}
 	l.commands = c.offset + 1
 	if v := c.Speed; v != nil {
-		if *v >= 0.1 && *v <= 3600 {
+		if *v >= event.MinSpeed && *v <= event.MaxSpeed {
 			l.clock.Speed = *v
 		} else {
 			s.cfg.Log.Warn("command has a speed out of bounds", "speed", *v)

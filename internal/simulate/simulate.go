@@ -104,8 +104,8 @@ type Simulator struct {
 
 // New checks cfg. It contacts nobody.
 func New(cfg Config) (*Simulator, error) {
-	if cfg.Speed < 0.1 || cfg.Speed > 3600 {
-		return nil, fmt.Errorf("speed %v is not from 0.1 to 3600", cfg.Speed)
+	if !(cfg.Speed >= event.MinSpeed && cfg.Speed <= event.MaxSpeed) {
+		return nil, fmt.Errorf("speed %v is not from %g to %d", cfg.Speed, event.MinSpeed, event.MaxSpeed)
 	}
 	s := &Simulator{cfg: cfg, ready: make(chan struct{})}
 	s.batch = batch{

@@ -12,12 +12,6 @@ import (
 	"ell/internal/event"
 )
 
-// The speeds that may be asked for, times real time.
-const (
-	minSpeed = 0.1
-	maxSpeed = 3600
-)
-
 type clockDoc struct {
 	Known   bool    `json:"known"`
 	City    int64   `json:"city"` // at wall
@@ -115,8 +109,8 @@ func clockCommand(r *http.Request) (event.Command, error) {
 		return event.Command{}, badRequest(`the body has to be like {"speed": 60, "paused": false}: %v`, err)
 	case body.Speed == nil && body.Paused == nil:
 		return event.Command{}, badRequest("speed or paused is required")
-	case body.Speed != nil && !(*body.Speed >= minSpeed && *body.Speed <= maxSpeed):
-		return event.Command{}, badRequest("speed has to be %g to %d", minSpeed, maxSpeed)
+	case body.Speed != nil && !(*body.Speed >= event.MinSpeed && *body.Speed <= event.MaxSpeed):
+		return event.Command{}, badRequest("speed has to be %g to %d", event.MinSpeed, event.MaxSpeed)
 	}
 	return event.Command{Speed: body.Speed, Paused: body.Paused}, nil
 }
