@@ -82,7 +82,7 @@ func (o Options) registryConfig() registry.Config {
 func (o Options) retention() event.Retention {
 	r := event.ClusterRetention()
 	if o.oneProcess {
-		r = event.EmbeddedRetention()
+		r = event.EmbeddedRetention(o.Names.Layout)
 	}
 	if o.Retention > 0 {
 		r.Sensors = o.Retention

@@ -327,6 +327,29 @@ func TestOffsetsGoOnInAPartitionThatRetentionEmptied(t *testing.T) {
 	}
 }
 
+func TestTheEndOfABatchLargerThanAllThatIsKeptIsNotedBeforeItGoes(t *testing.T) {
+	s := open(t, options(t.TempDir()))
+	create(t, s.KafkaAddr(), event.TopicSpec{Name: "t", Partitions: 1, Delete: true, RetentionBytes: 1000})
+	cl := client(t, s.KafkaAddr())
+	put := func(size int) {
+		if err := cl.ProduceSync(within(t, 5*time.Second), &kgo.Record{Topic: "t", Value: make([]byte, size)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(10)
+	if err := s.RetainAfter(func() { put(10); put(2000) }); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, options(image(t, s)))
+	if got := records(t, s.KafkaAddr(), "t"); len(got) != 0 {
+		t.Errorf("%d records are left: nothing was emptied", len(got))
+	}
+	r, err := client(t, s.KafkaAddr()).ProduceSync(within(t, 5*time.Second), &kgo.Record{Topic: "t"}).First()
+	if err != nil || r.Offset != 3 {
+		t.Errorf("the next record is at offset %d, want 3 (%v)", r.Offset, err)
+	}
+}
+
 func TestARepeatedBatchIsKnownAfterAKill(t *testing.T) {
 	// An idempotent producer in another process outlives the broker and goes on.
 	s := open(t, options(t.TempDir()))

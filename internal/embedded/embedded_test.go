@@ -201,7 +201,7 @@ func TestRecordsOffsetsAndTopicsSurviveACleanRestart(t *testing.T) {
 		refs = append(refs, event.StationRef{ID: st.ID, Slug: st.Slug})
 	}
 	names := event.Names{Prefix: event.DefaultPrefix, Layout: event.PerStation}
-	specs := names.Specs(refs, event.EmbeddedRetention())
+	specs := names.Specs(refs, event.EmbeddedRetention(names.Layout))
 	began := time.Now()
 	create(t, s.KafkaAddr(), specs...)
 	t.Logf("%d topics in %v", len(specs), time.Since(began))

@@ -15,6 +15,20 @@ func (s *Stack) Compactions() int64 { return s.broker.compact.done.Load() }
 // Upkeep runs upkeep now.
 func (s *Stack) Upkeep() { s.broker.upkeep(context.Background()) }
 
+// RetainAfter notes where partitions end, calls between, and applies retention.
+func (s *Stack) RetainAfter(between func()) error {
+	topics, err := s.broker.topics()
+	if err != nil {
+		return err
+	}
+	noted, err := s.broker.noteEnds(topics)
+	if err != nil {
+		return err
+	}
+	between()
+	return s.broker.retain(context.Background(), topics, noted)
+}
+
 // WatchSpace looks at the free space now, wanting at least n bytes.
 func (s *Stack) WatchSpace(n int64) {
 	s.broker.minFree = n

@@ -8,9 +8,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// What the broker library does only for itself is reached by name: it
-// compacts all topics in one go, which stops the broker for too long. The
-// library's version is pinned, and tests fail without it.
+// What the broker library does only for itself is reached by name: it compacts,
+// and applies retention to, all topics in one go, which stops the broker for too
+// long. The library's version is pinned, and tests fail without it.
 
 // runInBroker calls fn while the library handles nothing, and returns after it.
 //
@@ -21,6 +21,11 @@ func runInBroker(c *kfake.Cluster, fn func())
 //
 //go:linkname compactPartition github.com/twmb/franz-go/pkg/kfake.(*Cluster).compact
 func compactPartition(c *kfake.Cluster, partition unsafe.Pointer, topic string)
+
+// retainPartition applies retention to one partition. To be called by way of runInBroker.
+//
+//go:linkname retainPartition github.com/twmb/franz-go/pkg/kfake.(*Cluster).applyRetention
+func retainPartition(c *kfake.Cluster, partition unsafe.Pointer, topic string)
 
 // libraryPartition is the library's own record of a partition. Its methods
 // are to be called by way of runInBroker.
@@ -69,6 +74,14 @@ func (p *libraryPartition) open() bool {
 
 // bytes is the size of its log.
 func (p *libraryPartition) bytes() int64 { return p.data.FieldByName("nbytes").Int() }
+
+// end is the offset of its next record.
+func (p *libraryPartition) end() int64 { return p.data.FieldByName("highWatermark").Int() }
+
+// retain removes what is older or more than the topic's retention.
+func (p *libraryPartition) retain() {
+	retainPartition(p.cluster, p.data.Addr().UnsafePointer(), p.topic)
+}
 
 // compact leaves the newest record of each key.
 func (p *libraryPartition) compact() {

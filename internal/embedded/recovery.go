@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -139,6 +140,12 @@ type storedTopic struct {
 	Configs    map[string]string `json:"configs"`
 }
 
+// number is a setting of the topic's own.
+func (t storedTopic) number(setting string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(t.Configs[setting], 10, 64)
+	return n, err == nil
+}
+
 func parseTopics(b []byte) ([]storedTopic, error) {
 	var f struct {
 		Topics []storedTopic `json:"topics"`
@@ -154,6 +161,8 @@ func parseTopics(b []byte) ([]storedTopic, error) {
 type highwater struct {
 	TopicID string `json:"id"` // a topic made anew under an old name starts at 0
 	Offset  int64  `json:"end"`
+
+	bytes int64 // of the log; not kept
 }
 
 func highwaterPath(kafka string) string { return filepath.Join(kafka, "ell-highwater.json") }
@@ -161,18 +170,18 @@ func highwaterPath(kafka string) string { return filepath.Join(kafka, "ell-highw
 // restoreEmptied gives emptied partitions one control batch just before their
 // end, which no consumer sees and the broker counts on from.
 func (r *recovery) restoreEmptied() error {
-	ends := make(map[string]map[int32]highwater)
+	noted := make(ends)
 	b, err := os.ReadFile(highwaterPath(r.kafka))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = json.Unmarshal(b, &ends)
+		err = json.Unmarshal(b, &noted)
 	}
 	if err != nil {
 		return &DamageError{Path: highwaterPath(r.kafka), Offset: -1, Reason: err.Error()}
 	}
-	for topic, parts := range ends {
+	for topic, parts := range noted {
 		for partition, end := range parts {
 			dir := partitionDir(r.kafka, topic, partition)
 			bases, err := segments(dir)

@@ -21,14 +21,66 @@ func (b *broker) upkeep(ctx context.Context) {
 		return
 	}
 	// Before retention or compaction may empty a partition, its end is written down.
-	if err := b.writeHighwater(topics); err != nil {
+	now, err := b.noteEnds(topics)
+	if err != nil {
 		b.log.Warn("broker upkeep is put off", "err", err)
 		return
 	}
-	if b.hold == nil || b.allBytes(topics) >= b.most || !b.hold() {
-		b.cluster.ApplyRetention()
+	if b.hold == nil || now.bytes() >= b.most || !b.hold() {
+		if err := b.retain(ctx, topics, now); err != nil {
+			b.fail(err)
+		}
 	}
 	b.compact.run(ctx, topics)
+}
+
+// ends are the partitions' ends and sizes at one time, by topic.
+type ends map[string]map[int32]highwater
+
+func (e ends) bytes() (n int64) {
+	for _, partitions := range e {
+		for _, p := range partitions {
+			n += p.bytes
+		}
+	}
+	return n
+}
+
+// retain applies retention, a partition at a time: removing the files of three
+// hundred topics in one go takes tens of milliseconds, in which nothing moves.
+// noted says where the partitions ended a moment ago, and is what is on the disk.
+func (b *broker) retain(ctx context.Context, topics []storedTopic, noted ends) error {
+	for _, t := range topics {
+		for partition, was := range noted[t.Name] {
+			if ctx.Err() != nil {
+				return nil
+			}
+			var err error
+			runInBroker(b.cluster, func() { err = b.retainOne(t, partition, was, noted) })
+			if err != nil {
+				return fmt.Errorf("apply retention to %s: %w", t.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (b *broker) retainOne(t storedTopic, partition int32, was highwater, noted ends) error {
+	p, err := findPartition(b.cluster, t.Name, partition)
+	if err != nil || p == nil {
+		return err
+	}
+	// What came since is in one batch at the worst, and retention drops a batch
+	// that is larger than all it may keep: then nothing is left but the noted end.
+	if kept, bounded := t.number("retention.bytes"); bounded && p.bytes()-was.bytes > kept {
+		was.Offset = p.end()
+		noted[t.Name][partition] = was
+		if err := b.writeEnds(noted); err != nil {
+			return err
+		}
+	}
+	p.retain()
+	return nil
 }
 
 // topics are those the broker has now.
@@ -40,20 +92,25 @@ func (b *broker) topics() ([]storedTopic, error) {
 	return parseTopics(raw)
 }
 
-func (b *broker) writeHighwater(topics []storedTopic) error {
-	ends := make(map[string]map[int32]highwater)
+// noteEnds writes down where each partition ends.
+func (b *broker) noteEnds(topics []storedTopic) (ends, error) {
+	now := make(ends)
 	for _, t := range topics {
 		for _, p := range b.cluster.PartitionInfos(t.Name) {
 			if p.HighWatermark == 0 {
 				continue
 			}
-			if ends[t.Name] == nil {
-				ends[t.Name] = make(map[int32]highwater)
+			if now[t.Name] == nil {
+				now[t.Name] = make(map[int32]highwater)
 			}
-			ends[t.Name][p.Partition] = highwater{TopicID: t.ID, Offset: p.HighWatermark}
+			now[t.Name][p.Partition] = highwater{TopicID: t.ID, Offset: p.HighWatermark, bytes: p.NumBytes}
 		}
 	}
-	raw, err := json.Marshal(ends)
+	return now, b.writeEnds(now)
+}
+
+func (b *broker) writeEnds(e ends) error {
+	raw, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
@@ -68,16 +125,6 @@ func (b *broker) writeHighwater(topics []storedTopic) error {
 func compacted(t storedTopic) bool {
 	p := t.Configs["cleanup.policy"]
 	return p == "compact" || p == "compact,delete" || p == "delete,compact"
-}
-
-func (b *broker) allBytes(topics []storedTopic) int64 {
-	var n int64
-	for _, t := range topics {
-		for _, p := range b.cluster.PartitionInfos(t.Name) {
-			n += p.NumBytes
-		}
-	}
-	return n
 }
 
 // watchSpace turns produce requests away while the file system has less than

@@ -159,7 +159,10 @@ type Retention struct {
 	Derived      time.Duration // by-line arrivals, weather, commands, windows
 	DerivedBytes int64
 	DeadLetters  time.Duration
-	SegmentBytes int64 // 0: the broker's default
+	// Halves makes a segment half of what a partition keeps, since a broker drops
+	// whole segments only; without it, and where nothing is bounded, segments are
+	// the broker's.
+	Halves bool
 }
 
 // ClusterRetention is for a real cluster: a week of sensors, bounded by time.
@@ -174,25 +177,42 @@ func ClusterRetention() Retention {
 // EmbeddedRetention bounds the one-process mode by size, since the embedded
 // broker keeps some 110 bytes of memory for each batch on its disk, and a quiet topic's
 // batches hold one record: 288 sensors' topics × 36 KiB are 10 MiB of disk and about as much of memory.
-func EmbeddedRetention() Retention {
-	return Retention{
+// A partition of the shared layout keeps what a dozen stations' topics would.
+func EmbeddedRetention(l Layout) Retention {
+	r := Retention{
 		Sensors: 24 * time.Hour, SensorBytes: 24 << 10,
 		Derived: 24 * time.Hour, DerivedBytes: 192 << 10,
-		DeadLetters: 7 * 24 * time.Hour, SegmentBytes: 12 << 10,
+		DeadLetters: 7 * 24 * time.Hour, Halves: true,
 	}
+	if l == Shared {
+		r.SensorBytes *= 12
+	}
+	return r
+}
+
+// largestSegment is what a bounded topic's segments are at most: a log that is
+// to be kept whole rolls now and then as well.
+const largestSegment = 4 << 20
+
+// segment is the size of a partition's segments when it keeps so many bytes.
+func (r Retention) segment(kept int64) int64 {
+	if !r.Halves || kept <= 0 {
+		return 0
+	}
+	return min(max(kept/2, 1), largestSegment)
 }
 
 // Specs lists every topic with its settings, in a stable order.
 func (n Names) Specs(stations []StationRef, r Retention) []TopicSpec {
 	ms := func(d time.Duration) int64 { return d.Milliseconds() }
 	sensor := func(name string, partitions int32) TopicSpec {
-		return TopicSpec{Name: name, Partitions: partitions, Delete: true, RetentionMS: ms(r.Sensors), RetentionBytes: r.SensorBytes, SegmentBytes: r.SegmentBytes}
+		return TopicSpec{Name: name, Partitions: partitions, Delete: true, RetentionMS: ms(r.Sensors), RetentionBytes: r.SensorBytes, SegmentBytes: r.segment(r.SensorBytes)}
 	}
 	derived := func(name string, partitions int32) TopicSpec {
-		return TopicSpec{Name: name, Partitions: partitions, Delete: true, RetentionMS: ms(r.Derived), RetentionBytes: r.DerivedBytes, SegmentBytes: 4 * r.SegmentBytes}
+		return TopicSpec{Name: name, Partitions: partitions, Delete: true, RetentionMS: ms(r.Derived), RetentionBytes: r.DerivedBytes, SegmentBytes: r.segment(r.DerivedBytes)}
 	}
 	table := func(name string, partitions int32) TopicSpec {
-		return TopicSpec{Name: name, Partitions: partitions, Compact: true, SegmentBytes: 4 * r.SegmentBytes}
+		return TopicSpec{Name: name, Partitions: partitions, Compact: true}
 	}
 	var out []TopicSpec
 	if n.Layout == Shared {
@@ -207,6 +227,7 @@ func (n Names) Specs(stations []StationRef, r Retention) []TopicSpec {
 	}
 	windows := table(n.Windows(), Partitions)
 	windows.Delete, windows.RetentionMS, windows.RetentionBytes = true, ms(r.Derived), r.DerivedBytes
+	windows.SegmentBytes = r.segment(r.DerivedBytes)
 	dead := derived(n.DeadLetter(), 1)
 	dead.RetentionMS = ms(r.DeadLetters)
 	return append(out,

@@ -51,7 +51,7 @@ func TestPatternsMatchTheirTopicsAndNoOthers(t *testing.T) {
 	} {
 		arrivals, turnstiles := regexp.MustCompile(n.ArrivalsPattern()), regexp.MustCompile(n.TurnstilesPattern())
 		var a, u int
-		for _, s := range n.Specs(stations, event.EmbeddedRetention()) {
+		for _, s := range n.Specs(stations, event.EmbeddedRetention(n.Layout)) {
 			if arrivals.FindString(s.Name) == s.Name { // some engines match whole names only
 				a++
 			}
@@ -94,8 +94,10 @@ func TestConsumersOfTheAssignmentFindTheirTopics(t *testing.T) {
 
 func TestEveryTopicIsLegalAndBounded(t *testing.T) {
 	legal := regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-	for _, r := range []event.Retention{event.EmbeddedRetention(), event.ClusterRetention()} {
-		for _, layout := range []event.Layout{event.PerStation, event.Shared} {
+	for _, layout := range []event.Layout{event.PerStation, event.Shared} {
+		long := event.EmbeddedRetention(layout)
+		long.SensorBytes = 1 << 40
+		for _, r := range []event.Retention{event.EmbeddedRetention(layout), long, event.ClusterRetention()} {
 			seen := map[string]bool{}
 			for _, s := range (event.Names{Prefix: event.DefaultPrefix, Layout: layout}).Specs(stations, r) {
 				switch {
@@ -109,6 +111,8 @@ func TestEveryTopicIsLegalAndBounded(t *testing.T) {
 					t.Errorf("%s is cut, but at no bound", s.Name)
 				case s.Delete && !s.Compact && s.RetentionBytes > 0 && s.SegmentBytes > s.RetentionBytes:
 					t.Errorf("%s: a segment of %d bytes is never full before the retention of %d", s.Name, s.SegmentBytes, s.RetentionBytes)
+				case s.SegmentBytes > 4<<20:
+					t.Errorf("%s: a segment has %d bytes", s.Name, s.SegmentBytes)
 				}
 				seen[s.Name] = true
 			}
