@@ -70,7 +70,7 @@ func (s *slowReaders) hold() bool {
 const (
 	// gcWhole lets the collector run often: the live heap is a few dozen
 	// megabytes, and twice that would be a third of what the whole may take.
-	gcWhole = 30
+	gcWhole = 50
 	// gcProcess lets it run seldom. What a processor catches up with goes through its
 	// memory at hundreds of megabytes a second and is garbage a moment later;
 	// what lives is little but for the tables.

@@ -23,17 +23,18 @@ import (
 // recovery before it, a gate in front of it, and upkeep that runs only when it
 // is safe. See recovery.go, gate.go and compactor.go for why.
 type broker struct {
-	dir     string
-	log     *slog.Logger
-	journal *endJournal
-	cluster *kfake.Cluster
-	ln      net.Listener
-	addr    string
-	minFree int64
-	hold    func() bool
-	most    int64 // bytes of log up to which hold is asked
-	compact compactor
-	report  Recovered
+	dir         string
+	log         *slog.Logger
+	journal     *endJournal
+	cluster     *kfake.Cluster
+	ln          net.Listener
+	addr        string
+	minFree     int64
+	hold        func() bool
+	most        int64 // bytes of log up to which hold is asked
+	upkeepEvery time.Duration
+	compact     compactor
+	report      Recovered
 
 	full   atomic.Bool // too little space: produce requests are turned away
 	broken atomic.Bool // a write failed: nothing is handled any more
@@ -45,14 +46,14 @@ type broker struct {
 }
 
 const (
-	upkeepEvery = 5 * time.Second
-	spaceEvery  = 500 * time.Millisecond
-	noTicks     = int64(math.MaxInt64 / int64(time.Millisecond) / 2) // ms: longer than anyone waits
+	defaultUpkeep = 5 * time.Second
+	spaceEvery    = 500 * time.Millisecond
+	noTicks       = int64(math.MaxInt64 / int64(time.Millisecond) / 2) // ms: longer than anyone waits
 )
 
 // openBroker recovers the log in dir and serves it on o.KafkaAddr.
 func openBroker(dir string, o Options, clean bool, log *slog.Logger) (_ *broker, err error) {
-	b := &broker{dir: dir, log: log, minFree: o.MinFree, hold: o.HoldRetention, most: o.HoldLimit, failed: make(chan error, 1)}
+	b := &broker{dir: dir, log: log, minFree: o.MinFree, hold: o.HoldRetention, most: o.HoldLimit, upkeepEvery: o.upkeep, failed: make(chan error, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the broker's folder: %w", err)
 	}
@@ -143,7 +144,9 @@ func (b *broker) options(ln net.Listener) []kfake.Opt {
 			"log.retention.bytes":    "-1",
 			"log.cleaner.backoff.ms": strconv.FormatInt(noTicks, 10),
 			// Small files that are read whole at every start.
-			"state.log.compact.bytes":    strconv.Itoa(4 << 20),
+			// The library reads and rewrites its logs of offsets and producers in one
+			// go when they have grown so far: 4 MiB would be 60 ms of standing still.
+			"state.log.compact.bytes":    strconv.Itoa(512 << 10),
 			"log.segment.bytes":          strconv.Itoa(4 << 20),
 			"transaction.max.timeout.ms": strconv.Itoa(15 * 60 * 1000),
 		}),

@@ -39,7 +39,7 @@ type Options struct {
 	HoldLimit     int64
 	Logger        *slog.Logger // nil: discard
 
-	upkeep time.Duration // between upkeeps; 0: upkeepEvery. Tests hurry.
+	upkeep time.Duration // between upkeeps; 0: defaultUpkeep. Tests hurry.
 	growth int64         // bytes that make a compaction pay; 0: compactGrowth
 }
 
@@ -80,7 +80,7 @@ func Open(ctx context.Context, o Options) (_ *Stack, err error) {
 		o.HoldLimit = defaultHoldLimit
 	}
 	if o.upkeep == 0 {
-		o.upkeep = upkeepEvery
+		o.upkeep = defaultUpkeep
 	}
 	if o.growth == 0 {
 		o.growth = compactGrowth

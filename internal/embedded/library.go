@@ -61,8 +61,10 @@ func findPartition(c *kfake.Cluster, topic string, partition int32) (*libraryPar
 			return nil, errOtherLibrary
 		}
 	}
-	if f := lp.data.FieldByName("abortedTxns"); !f.IsValid() || f.Kind() != reflect.Slice {
-		return nil, errOtherLibrary
+	for _, name := range []string{"abortedTxns", "segments"} {
+		if f := lp.data.FieldByName(name); !f.IsValid() || f.Kind() != reflect.Slice {
+			return nil, errOtherLibrary
+		}
 	}
 	return lp, nil
 }
@@ -77,6 +79,17 @@ func (p *libraryPartition) bytes() int64 { return p.data.FieldByName("nbytes").I
 
 // end is the offset of its next record.
 func (p *libraryPartition) end() int64 { return p.data.FieldByName("highWatermark").Int() }
+
+// newest is the size of its last batch.
+func (p *libraryPartition) newest() int64 {
+	segments := p.data.FieldByName("segments")
+	for i := segments.Len() - 1; i >= 0; i-- {
+		if batches := segments.Index(i).FieldByName("index"); batches.Len() > 0 {
+			return batches.Index(batches.Len() - 1).FieldByName("nbytes").Int()
+		}
+	}
+	return 0
+}
 
 // retain removes what is older or more than the topic's retention.
 func (p *libraryPartition) retain() {
