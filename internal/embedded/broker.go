@@ -143,10 +143,10 @@ func (b *broker) options(ln net.Listener) []kfake.Opt {
 			"log.retention.ms":       "-1",
 			"log.retention.bytes":    "-1",
 			"log.cleaner.backoff.ms": strconv.FormatInt(noTicks, 10),
-			// Small files that are read whole at every start.
 			// The library reads and rewrites its logs of offsets and producers in one
 			// go when they have grown so far: 4 MiB would be 60 ms of standing still.
-			"state.log.compact.bytes":    strconv.Itoa(512 << 10),
+			"state.log.compact.bytes": strconv.Itoa(512 << 10),
+			// Small files, since they are read whole at every start.
 			"log.segment.bytes":          strconv.Itoa(4 << 20),
 			"transaction.max.timeout.ms": strconv.Itoa(15 * 60 * 1000),
 		}),

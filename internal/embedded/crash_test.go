@@ -327,6 +327,30 @@ func TestOffsetsGoOnInAPartitionThatRetentionEmptied(t *testing.T) {
 	}
 }
 
+func TestRetentionStopsAsSoonAsAReaderFallsBehind(t *testing.T) {
+	o := options(t.TempDir())
+	asked := 0
+	o.HoldRetention = func() bool { asked++; return asked > 2 }
+	s := open(t, o)
+	topics := []string{"a", "b", "c", "d"}
+	for _, topic := range topics {
+		create(t, s.KafkaAddr(), event.TopicSpec{Name: topic, Partitions: 1, Delete: true, RetentionBytes: 1})
+		if err := client(t, s.KafkaAddr()).ProduceSync(within(t, 5*time.Second), &kgo.Record{Topic: topic, Value: []byte("x")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.RetainAfter(func() {}); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for _, topic := range topics {
+		left += len(records(t, s.KafkaAddr(), topic))
+	}
+	if left != 2 {
+		t.Errorf("%d of 4 topics keep their record, want the 2 that retention had not come to", left)
+	}
+}
+
 func TestTheEndOfABatchLargerThanAllThatIsKeptIsNotedBeforeItGoes(t *testing.T) {
 	s := open(t, options(t.TempDir()))
 	create(t, s.KafkaAddr(), event.TopicSpec{Name: "t", Partitions: 1, Delete: true, RetentionBytes: 1000})

@@ -26,10 +26,9 @@ func (b *broker) upkeep(ctx context.Context) {
 		b.log.Warn("broker upkeep is put off", "err", err)
 		return
 	}
-	if _, bytes := now.size(); b.hold == nil || bytes >= b.most || !b.hold() {
-		if err := b.retain(ctx, topics, now); err != nil {
-			b.fail(err)
-		}
+	if err := b.retain(ctx, topics, now); err != nil {
+		b.log.Warn("broker upkeep is put off", "err", err)
+		return
 	}
 	b.compact.run(ctx, topics)
 }
@@ -54,12 +53,15 @@ const retainRest = 10 * time.Millisecond
 // retain applies retention, a partition at a time and spread over half the time
 // to the next upkeep: removing the files of three hundred topics in one go takes
 // tens of milliseconds, in which nothing moves. noted is where the partitions
-// ended a moment ago, as the disk has it.
+// ended a moment ago, as the disk has it. It stops when a reader falls behind.
 func (b *broker) retain(ctx context.Context, topics []storedTopic, noted ends) error {
-	n, _ := noted.size()
+	n, bytes := noted.size()
 	rest := min(b.upkeepEvery/2/time.Duration(max(n, 1)), retainRest)
 	for _, t := range topics {
 		for partition := range noted[t.Name] {
+			if b.broken.Load() || b.hold != nil && bytes < b.most && b.hold() {
+				return nil
+			}
 			var err error
 			runInBroker(b.cluster, func() { err = b.retainOne(t, partition, noted) })
 			if err != nil {
