@@ -2,7 +2,7 @@ package exactly_test
 
 import (
 	"os"
-	"time"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -10,14 +10,6 @@ import (
 
 	"ell/internal/testkit"
 )
-
-// outputEnd is how many offsets the output has, committed or not.
-func outputEnd(k *testkit.Kafka) (n int64) {
-	for _, p := range k.PartitionInfos(topicOut) {
-		n += p.HighWatermark
-	}
-	return n
-}
 
 // committed is the sum of the group's committed offsets.
 func committed(k *testkit.Kafka) (n int64) {
@@ -39,13 +31,21 @@ func failCommit(k *testkit.Kafka) {
 	k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.RebalanceInProgress})
 }
 
-// slowCommits makes the broker answer plain offset commits late.
-func slowCommits(k *testkit.Kafka, by time.Duration) {
+// loseCommits has the broker neither keep nor answer plain offset commits, so
+// that who commits waits for ever. It returns how many it has lost so far, and
+// what ends it.
+func loseCommits(k *testkit.Kafka) (lost *atomic.Int64, end func()) {
+	lost = new(atomic.Int64)
+	var over atomic.Bool
 	k.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		if over.Load() {
+			return nil, nil, false
+		}
 		k.KeepControl()
-		k.SleepControl(func() { time.Sleep(by) })
-		return nil, nil, false
+		lost.Add(1)
+		return nil, nil, true
 	})
+	return lost, func() { over.Store(true) }
 }
 
 // longForm says whether the long forms of tests are asked for.
