@@ -376,7 +376,9 @@ func TestThePipelineRunsOnRealKafkaAndOutlivesABroker(t *testing.T) {
 	p.ready()
 	t.Logf("the website has caught up after %v", time.Since(begun).Round(100*time.Millisecond))
 	shown, gone := p.row("99th and Nowhere")
-	t.Logf("a row in PostgreSQL is on the page after %v, a deleted one off it after %v", shown.Round(time.Millisecond), gone.Round(time.Millisecond))
+	t.Logf("a row in PostgreSQL that came while the connector was starting is on the page after %v, off it %v after it was deleted", shown.Round(time.Millisecond), gone.Round(time.Millisecond))
+	shown, gone = p.row("100th and Nowhere")
+	t.Logf("a row in PostgreSQL is on the page after %v, off it %v after it was deleted", shown.Round(time.Millisecond), gone.Round(time.Millisecond))
 
 	victim := p.leader(p.names.Summary(), 0)
 	c.signal(victim, syscall.SIGKILL)
