@@ -46,6 +46,7 @@ type settings struct {
 	Retention         string `help:"How long the sensors' records are kept." default:"auto" placeholder:"DURATION" group:"Kafka"`
 	RetentionBytes    string `help:"How much of the sensors' records is kept, in bytes a partition; auto bounds the embedded broker." default:"auto" placeholder:"BYTES" group:"Kafka"`
 	Instance          string `help:"Name of this process among those that share the work; stable across restarts." placeholder:"NAME" group:"Kafka"`
+	OnStop            string `help:"What a processor that is stopped does with its share of the work: keep it for half a minute, so that a restart disturbs nobody, or leave it to the others." default:"keep" placeholder:"WHAT" group:"Kafka"`
 	CommitEvery       string `help:"Longest time between two commits of the processor." default:"100ms" placeholder:"DURATION" group:"Kafka"`
 	KafkaTLS          string `name:"kafka-tls" help:"Speak TLS to the brokers: on or off." default:"off" group:"Kafka"`
 	KafkaCA           string `name:"kafka-ca" help:"File with the certificate authority of the brokers; none: the system's." placeholder:"FILE" group:"Kafka"`

@@ -84,7 +84,7 @@ func TestAProfileFillsWhatNobodyElseSays(t *testing.T) {
 func TestAllFaultsOfAConfigurationAreToldAtOnce(t *testing.T) {
 	code, _, errs := call(t, "spede: 3\nseed: [1]\n", []string{"ELL_SPEEED=4"}, "config",
 		"--at", "yesterday", "--speed", "1e9", "--incidents", "some", "--http-addr", "8888", "--topics", "many",
-		"--registry", "http://user:secret@host", "--brokers", "localhost", "--kafka-sasl", "magic", "--commit-every", "3h")
+		"--registry", "http://user:secret@host", "--brokers", "localhost", "--kafka-sasl", "magic", "--commit-every", "3h", "--on-stop", "go")
 	if code != 2 {
 		t.Errorf("exit code %d, want 2", code)
 	}
@@ -93,7 +93,7 @@ func TestAllFaultsOfAConfigurationAreToldAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"spede"`, "seed must be a single value", "ELL_SPEEED",
-		"--at:", "--speed:", "--incidents:", "--http-addr:", "--topics:", "--registry:", "--brokers:", "--kafka-sasl:", "--kafka-user:", "--commit-every:",
+		"--at:", "--speed:", "--incidents:", "--http-addr:", "--topics:", "--registry:", "--brokers:", "--kafka-sasl:", "--kafka-user:", "--commit-every:", "--on-stop:",
 	} {
 		if n := strings.Count(errs, want); n != 1 {
 			t.Errorf("%s is told %d times in\n%s", want, n, errs)

@@ -45,6 +45,7 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 		Speed:        f.number("speed", s.Speed, event.MinSpeed, event.MaxSpeed),
 		Seed:         f.integer("seed", s.Seed, -1<<62, 1<<62),
 		MaxViewers:   int(f.integer("max-viewers", s.MaxViewers, 1, 1_000_000)),
+		Leave:        f.oneOf("on-stop", s.OnStop, "keep", "leave") == "leave",
 		CommitEvery:  f.duration("commit-every", s.CommitEvery, time.Millisecond, 2*time.Second),
 		KafkaSASL:    s.KafkaSASL, KafkaUser: s.KafkaUser,
 	}

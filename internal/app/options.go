@@ -41,6 +41,7 @@ type Options struct {
 	Retention      time.Duration // of the sensors' topics; 0: by mode
 	RetentionBytes int64         // a partition; 0: by mode
 	Instance       string        // this process among those that share the work
+	Leave          bool          // its share goes to the others when it is stopped
 	CommitEvery    time.Duration
 
 	KafkaTLS             *access.TLS // nil: plain TCP

@@ -65,7 +65,7 @@ func (p *platform) newProcessor() (*processor, error) {
 			Committed: func(d time.Duration) { took.WithLabelValues(s.Name).Observe(d.Seconds()) },
 		}
 		if p.boot == 0 {
-			cfg.InstanceID = p.Instance
+			cfg.InstanceID, cfg.Leave = p.Instance, p.Leave
 		}
 		if s.Name == event.StageTurnstiles {
 			cfg.Linger, cfg.Patience = p.CommitEvery, patience // nobody waits for a total; fewer, larger transactions

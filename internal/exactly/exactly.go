@@ -121,6 +121,10 @@ type Config struct {
 	// instance takes its own place again without a rebalance. It also lets the
 	// runner see that a fenced producer has no twin but was only too slow.
 	InstanceID string
+	// Leave gives a static member's place in the group up when Run is told to
+	// end: its work goes to the others at once, rather than when its session ends.
+	// It is for instances that do not come back under the same name.
+	Leave bool
 	// Sole says that no other process can hold TransactionalID. A fenced
 	// producer then means that our own transaction timed out (a suspended
 	// machine), and the runner starts again from committed state instead of

@@ -2,6 +2,7 @@ package exactly_test
 
 import (
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -23,6 +24,21 @@ func committed(k *testkit.Kafka) (n int64) {
 		}
 	}
 	return n
+}
+
+// members are the instances that have a place in the group.
+func members(k *testkit.Kafka) (ids []string) {
+	g := k.GroupInfo(groupName)
+	if g == nil {
+		return nil
+	}
+	for _, m := range g.Members {
+		if m.InstanceID != nil {
+			ids = append(ids, *m.InstanceID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // failCommit makes the next transactional offset commit fail with an answer

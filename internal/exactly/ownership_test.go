@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -253,5 +254,42 @@ func TestConfigurationFaultsAreReportedTogether(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}
+	}
+}
+
+func TestAStaticMemberThatIsStoppedKeepsItsPlaceUnlessItIsToLeave(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		leave bool
+		left  []string // who has a place afterwards
+	}{
+		"it keeps its place":       {false, []string{"one", "two"}},
+		"it leaves, for the other": {true, []string{"one"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := cluster(t, 4)
+			cl := k.Client(t)
+			k.Produce(t, cl, inputs(0, 200, 20)...)
+			member := func(id string) *running {
+				cfg := config(k.Addrs, id)
+				cfg.InstanceID, cfg.Leave = id, tc.leave
+				cfg.SessionTimeout = time.Minute // nobody is put out for being away in this test
+				return run(t, cfg)
+			}
+			one, two := member("one"), member("two")
+			testkit.Wait(t, 20*time.Second, "both share the work", func() bool { return len(members(k)) == 2 && committed(k) == 200 })
+			two.stop(t)
+			if got := members(k); !slices.Equal(got, tc.left) {
+				t.Fatalf("places are held by %v, want %v", got, tc.left)
+			}
+			if !tc.leave {
+				return // the verifier would wait for the places to be given up
+			}
+			k.Produce(t, cl, inputs(200, 200, 20)...)
+			testkit.Wait(t, 20*time.Second, "the other does all of the work", func() bool { return committed(k) == 400 })
+			one.stop(t)
+			check(k).Must(t)
+		})
 	}
 }

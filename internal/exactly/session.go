@@ -138,6 +138,9 @@ func (s *session) run(ctx context.Context) (err error) {
 			err = fmt.Errorf("%w: %w", errLate, err)
 		}
 		s.close()
+		if ctx.Err() != nil && err == nil && s.cfg.Leave && s.cfg.InstanceID != "" && s.member != "" {
+			s.leave()
+		}
 	}()
 	if err := s.fence(ctx); err != nil {
 		return stopped(ctx, err)
@@ -234,6 +237,38 @@ func (s *session) close() {
 		s.log.Debug("the group does not let go: closing without a goodbye")
 		s.quit()
 		<-closed
+	}
+}
+
+// leave gives the place of a static member up, which closing a client does not. It
+// asks by a client of its own: this session's would join again at once. That nobody
+// may be there to hear it costs no more than the wait for the session's end.
+func (s *session) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	err := func() error {
+		cl, err := kgo.NewClient(s.cfg.Client...)
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		req := kmsg.NewPtrLeaveGroupRequest()
+		req.Group = s.cfg.Stage.Name
+		m := kmsg.NewLeaveGroupRequestMember()
+		m.MemberID, m.InstanceID = s.member, &s.cfg.InstanceID // both, so that a twin who has the place keeps it
+		req.Members = append(req.Members, m)
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		err = kerr.ErrorForCode(resp.ErrorCode)
+		for _, m := range resp.Members {
+			err = errors.Join(err, kerr.ErrorForCode(m.ErrorCode))
+		}
+		return err
+	}()
+	if err != nil {
+		s.log.Warn("the place in the group is kept until the session ends", "after", s.cfg.SessionTimeout, "err", err)
 	}
 }
 

@@ -32,6 +32,7 @@ type pipeline struct {
 	http  string // of the first website
 
 	brokersFor []string // by which the roles reach the cluster
+	flags      []string // further ones of roles that are added
 	cl         *kgo.Client
 	adm        *kadm.Client
 }
@@ -70,7 +71,7 @@ func (p *pipeline) add(roles ...string) {
 		r := &role{name: name, args: append([]string{
 			command, "--data", p.dir, "--http-addr", at.HTTP, "--speed", speed, "--topics", string(p.names.Layout), "--control", "on",
 			"--gateway-addr", at.Gateway, "--rest-proxy", "http://" + p.port(8082),
-		}, append(p.settings(p.brokersFor), keepAll...)...)}
+		}, slices.Concat(p.settings(p.brokersFor), keepAll, p.flags)...)}
 		switch {
 		case command == "gateway" && !numbered:
 			r.args = append(r.args, "--gateway-addr", p.port(8082))

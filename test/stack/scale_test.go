@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ell/internal/event"
+	"ell/test/system"
 )
 
 // TestOneTwoAndFourProcessorsShareTheWork lets processors join, leave and die on
@@ -21,26 +22,24 @@ func TestOneTwoAndFourProcessorsShareTheWork(t *testing.T) {
 		p.balanced()
 		t.Logf("%v joined: the work is shared anew after %v", names, time.Since(begun).Round(100*time.Millisecond))
 	}
-	leave := func(name string, kill bool) {
+	end := func(name, how string, stop func(*system.Proc)) {
 		t.Helper()
-		begun, how := time.Now(), "left"
-		r := p.take(name)
-		if kill {
-			how = "was killed"
-			r.proc.Kill()
-		} else {
-			r.proc.Stop()
-		}
+		begun := time.Now()
+		stop(p.take(name).proc)
 		p.balanced()
 		t.Logf("%s %s: the work is shared anew after %v", name, how, time.Since(begun).Round(100*time.Millisecond))
 		p.recovered(time.Now(), 90*time.Second)
 	}
+	stop, kill := (*system.Proc).Stop, (*system.Proc).Kill
 	join("process/two")
 	join("process/three", "process/four")
-	leave("process/two", false)
-	leave("process/one", true)
+	end("process/two", "was stopped", stop)
+	end("process/one", "was killed", kill)
 	join("process/one")
-	leave("process/three", true)
-	leave("process/four", false)
+	end("process/three", "was killed", kill)
+	p.flags = []string{"--on-stop", "leave"}
+	join("process/five")
+	end("process/five", "left", stop)
+	end("process/four", "was stopped", stop)
 	t.Logf("%d records on the log are the undisturbed city's, and all totals follow", p.finish())
 }
