@@ -61,7 +61,7 @@ func (p *platform) newProcessor() (*processor, error) {
 		cfg := exactly.Config{
 			Stage: s, Client: client, DeadLetter: p.Names.DeadLetter(),
 			TransactionalID: p.transactionalID(s.Name), Sole: p.boot > 0,
-			CommitEvery: p.CommitEvery, Logger: p.log("process").With("stage", s.Name),
+			CommitEvery: p.CommitEvery, Logger: p.log("process"),
 			Committed: func(d time.Duration) { took.WithLabelValues(s.Name).Observe(d.Seconds()) },
 		}
 		if p.boot == 0 {

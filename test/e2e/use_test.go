@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -104,6 +105,50 @@ func TestStoppingAndStartingGoesOnWhereItStopped(t *testing.T) {
 	system.Clock(t, at, `{"paused":true}`)
 	verify(t, at, event.PerStation)
 	p.Stop()
+}
+
+func TestEveryLineOfALogInJSONIsAnObjectWithEachKeyOnce(t *testing.T) {
+	at := system.FreePorts(t)
+	p := start(t, append([]string{"--data", t.TempDir(), "--log", "debug", "--log-format", "json"}, at.Args()...)...)
+	system.Ready(t, p, at)
+	p.Stop()
+	lines := 0
+	for line := range strings.Lines(p.All()) {
+		if !strings.HasPrefix(line, "{") {
+			continue // the banner
+		}
+		lines++
+		if err := eachKeyOnce([]byte(line)); err != nil {
+			t.Errorf("%v: %s", err, line)
+		}
+	}
+	if lines < 20 {
+		t.Errorf("only %d lines in\n%s", lines, p.Output())
+	}
+}
+
+// eachKeyOnce reads one line of JSON as far as its outermost keys go.
+func eachKeyOnce(line []byte) error {
+	d, seen := json.NewDecoder(bytes.NewReader(line)), map[string]bool{}
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return err
+		}
+		name, ok := key.(string)
+		if !ok || seen[name] {
+			return fmt.Errorf("key %v comes twice", key)
+		}
+		seen[name] = true
+		var value any
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func TestSpeedAndPauseAreObeyedAndOutlastARestart(t *testing.T) {

@@ -212,6 +212,9 @@ func Clock(t *testing.T, at Ports, body string) {
 	})
 }
 
+// All is all that the process has said.
+func (p *Proc) All() string { return p.out.String() }
+
 // Output is the end of what the process has said.
 func (p *Proc) Output() string {
 	s := p.out.String()
