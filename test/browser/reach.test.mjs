@@ -76,6 +76,20 @@ for (const [name, path] of Object.entries(views)) {
   });
 }
 
+test("the pipeline's tables fit a small desk, and on a phone all but the flows", async () => {
+  const { page, close } = await app("/pipeline", { viewport: { width: 1280, height: 800 } });
+  await page.getByRole("region", { name: "Table of the topics" }).waitFor();
+  const cut = () => page.locator(".scroll").evaluateAll((all) => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.getAttribute("aria-label")));
+  assert.equal(await page.locator(".scroll").count(), 3);
+  for (const width of [1280, 1440]) {
+    await page.setViewportSize({ width, height: 800 });
+    assert.deepEqual(await cut(), [], `${width} pixels`);
+  }
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.deepEqual(await cut(), ["Table of the flows"]);
+  await close();
+});
+
 test("axe finds nothing in the search, and the keyboard stays in it until it is left", async () => {
   const { page, close } = await app("/", { bypassCSP: true });
   await page.keyboard.press("/");
