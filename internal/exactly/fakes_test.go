@@ -41,6 +41,12 @@ func members(k *testkit.Kafka) (ids []string) {
 	return ids
 }
 
+// settled says whether every member of the group has its share.
+func settled(k *testkit.Kafka) bool {
+	g := k.GroupInfo(groupName)
+	return g != nil && g.State == "Stable" && !slices.ContainsFunc(g.Members, func(m kfake.GroupMember) bool { return m.NumAssigned() == 0 })
+}
+
 // failCommit makes the next transactional offset commit fail with an answer
 // that a rebalance would give.
 func failCommit(k *testkit.Kafka) {

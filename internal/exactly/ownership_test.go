@@ -278,7 +278,7 @@ func TestAStaticMemberThatIsStoppedKeepsItsPlaceUnlessItIsToLeave(t *testing.T) 
 				return run(t, cfg)
 			}
 			one, two := member("one"), member("two")
-			testkit.Wait(t, 20*time.Second, "both share the work", func() bool { return len(members(k)) == 2 && committed(k) == 200 })
+			testkit.Wait(t, 20*time.Second, "both share the work", func() bool { return settled(k) && len(members(k)) == 2 })
 			two.stop(t)
 			if got := members(k); !slices.Equal(got, tc.left) {
 				t.Fatalf("places are held by %v, want %v", got, tc.left)

@@ -138,7 +138,7 @@ func (s *session) run(ctx context.Context) (err error) {
 			err = fmt.Errorf("%w: %w", errLate, err)
 		}
 		s.close()
-		if ctx.Err() != nil && err == nil && s.cfg.Leave && s.cfg.InstanceID != "" && s.member != "" {
+		if ctx.Err() != nil && err == nil && s.cfg.Leave && s.cfg.InstanceID != "" {
 			s.leave()
 		}
 	}()
@@ -255,7 +255,9 @@ func (s *session) leave() {
 		req := kmsg.NewPtrLeaveGroupRequest()
 		req.Group = s.cfg.Stage.Name
 		m := kmsg.NewLeaveGroupRequestMember()
-		m.MemberID, m.InstanceID = s.member, &s.cfg.InstanceID // both, so that a twin who has the place keeps it
+		// Both, so that a twin who has the place keeps it; but a join that was not
+		// answered yet may have got us a place as well.
+		m.MemberID, m.InstanceID = s.member, &s.cfg.InstanceID
 		req.Members = append(req.Members, m)
 		resp, err := req.RequestWith(ctx, cl)
 		if err != nil {
