@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if code == 0 {
-		if err := goleak.Find(); err != nil {
+		if err := goleak.Find(testkit.ClosedClient()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}

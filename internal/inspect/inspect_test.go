@@ -15,10 +15,11 @@ import (
 
 	"ell/internal/event"
 	"ell/internal/kafka"
+	"ell/internal/testkit"
 	"ell/internal/web"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.ClosedClient()) }
 
 var _ web.Log = (*Log)(nil)
 
