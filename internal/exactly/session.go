@@ -24,7 +24,7 @@ const closeWait = 3 * time.Second
 // only when all of an answer was taken, so that an answer has to be taken whole for
 // the next to come while it is processed; and with hundreds of partitions one
 // answer must not be hundreds of megabytes.
-const fetchBytes = 4 << 20
+const fetchBytes = 2 << 20
 
 // A stage that commits this seldom lets the brokers gather input meanwhile, up
 // to so many bytes: it would not look at it sooner, and every answer costs a

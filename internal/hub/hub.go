@@ -69,7 +69,7 @@ func (o *Options) defaults() error {
 	set(&o.RingFrames, 2_048)
 	set(&o.RingBytes, 2<<20)
 	set(&o.SendBuffer, 8<<10)
-	set(&o.Loops, min(runtime.GOMAXPROCS(0), 4))
+	set(&o.Loops, min(runtime.NumCPU(), runtime.GOMAXPROCS(0), 4))
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 15 * time.Second
 	}
