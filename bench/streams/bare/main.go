@@ -12,6 +12,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,9 @@ func main() {
 	if err != nil {
 		log.Fatal("EVENTS: ", err)
 	}
+	// On one core, as Ell: with a single processor the runtime would leave the network
+	// alone while something computes.
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	dec := event.NewDecoder(resolver{ctx})
 	if len(os.Args) == 2 && os.Args[1] == "transact" {
 		err = transact(ctx, dec)
