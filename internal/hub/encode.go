@@ -2,8 +2,9 @@ package hub
 
 import (
 	"bytes"
-	"compress/flate"
 	"strconv"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // The two forms of every piece of a stream.
