@@ -21,10 +21,11 @@ func main() {
 	os.Exit(code)
 }
 
-// overlap lets the network be served on a machine of one core, too, while
-// something computes. With one processor of its own the runtime looks for what
-// has come only when it has nothing else to do, or after 10 ms; with two the
-// kernel wakes the one that waits. Whoever sets GOMAXPROCS has the last word.
+// overlap lets the network be served on one core, too, while something computes.
+// With one processor of its own the runtime looks for what has come only when it
+// has nothing else to do, or after 10 ms; with two the kernel wakes the one that
+// waits. The runtime keeps two itself under a container's limit of time, but not
+// on a machine of one core. Whoever sets GOMAXPROCS has the last word.
 func overlap() {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < 2 {
 		runtime.GOMAXPROCS(2)
