@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"mime"
 	"net/http"
 	"strconv"
@@ -72,7 +73,11 @@ func (g *Gateway) answer(f func(http.ResponseWriter, *http.Request) error) http.
 		if ok {
 			e = &apiError{e.status, e.Code, err.Error()} // with what was wrapped around it
 		} else {
-			g.cfg.Logger.Warn("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+			level := slog.LevelWarn
+			if r.Context().Err() != nil {
+				level = slog.LevelDebug // the client went away, as all do at a stop, and tries again
+			}
+			g.cfg.Logger.Log(r.Context(), level, "request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 			e = &apiError{http.StatusInternalServerError, codeKafka, "Kafka error: " + err.Error()}
 			if kafka.Classify(err) == kafka.Transient {
 				e.Code = codeKafkaRetriable

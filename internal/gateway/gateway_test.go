@@ -1,9 +1,12 @@
 package gateway_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -253,6 +256,34 @@ func TestWhatIsAwayIsSaidAndMayBeTriedAgain(t *testing.T) {
 		status, doc, text := ask(t, do[0], s.URL+do[1], jsonType, "", `{"records":[{"value":1}]}`)
 		if status != 500 || doc["error_code"] != 50003.0 {
 			t.Errorf("no broker: %s %s: %d %s", do[0], do[1], status, text)
+		}
+	}
+}
+
+func TestOnlyWhatFailsBeforeTheClientGoesIsWarnedOf(t *testing.T) {
+	reg, err := registry.New(registry.Config{Access: access.HTTP{URL: "http://127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	g, err := gateway.New(gateway.Config{
+		Addr: "127.0.0.1:0", Kafka: kafka.Config{Brokers: []string{"127.0.0.1:1"}}, Registry: reg, Timeout: time.Second,
+		Logger: slog.New(slog.NewTextHandler(&said, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		client string
+		ctx    context.Context
+		warned bool
+	}{{"one who went away", gone, false}, {"one who waits", t.Context(), true}} {
+		said.Reset()
+		g.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(c.ctx, "GET", "/topics", nil))
+		if warned := strings.Contains(said.String(), "request failed"); warned != c.warned {
+			t.Errorf("%s: warned %v; the log has %q", c.client, warned, said.String())
 		}
 	}
 }
