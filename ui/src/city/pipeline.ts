@@ -28,13 +28,16 @@ export interface Pipeline {
   at: number
 }
 
+/** The board stands apart from its last processor: many flows bend toward it, and the words of none may stand among the bends. */
+const BOARD = 3.35
+
 /** Column and row of the parts we know; others go to free places of their kind's column. */
 const PLACES: Readonly<Record<string, readonly [number, number]>> = {
   source: [0, 0], city: [0, 1.5], weather: [0, 3],
   stations: [1, 0], forward: [1, 1], turnstiles: [1, 2], gateway: [1, 3],
-  lines: [2, 1], board: [3, 1.5], viewers: [4, 1.5],
+  lines: [2, 1], board: [BOARD, 1.5], viewers: [BOARD + 0.9, 1.5],
 }
-const COLUMN: Readonly<Record<string, number>> = { producer: 0, source: 0, gateway: 1, topic: 2, processor: 2, board: 3, viewers: 4 }
+const COLUMN: Readonly<Record<string, number>> = { producer: 0, source: 0, gateway: 1, topic: 2, processor: 2, board: BOARD, viewers: BOARD + 0.9 }
 
 export interface Laid extends PipelineNode {
   x: number
