@@ -81,10 +81,10 @@ func contestants() []contestant {
 	return []contestant{
 		{
 			name: "Ell", form: "ell process", guarantee: exactlyOnce,
-			output: func(string) string { return "TURNSTILE_SUMMARY" },
+			output: func(group string) string { return event.Names{Prefix: strings.TrimSuffix(group, "turnstiles")}.Summary() },
 			own: func(topic, group string) bool {
 				prefix := strings.TrimSuffix(group, "turnstiles")
-				return topic == "TURNSTILE_SUMMARY" || strings.HasPrefix(topic, prefix) && topic != prefix+"turnstiles.v1"
+				return strings.HasPrefix(topic, prefix) && topic != prefix+"turnstiles.v1"
 			},
 			others: func(group string) []event.TopicSpec {
 				n := event.Names{Prefix: strings.TrimSuffix(group, "turnstiles"), Layout: event.Shared}

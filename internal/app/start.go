@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -80,6 +82,9 @@ func (p *platform) ensureTopics(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
+	if err := p.sameLayout(ctx, cl); err != nil {
+		return err
+	}
 	report, err := kafka.EnsureTopics(ctx, cl, p.specs(), p.Replication)
 	switch {
 	case errors.Is(err, kafka.ErrCreate) && (errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)):
@@ -100,6 +105,27 @@ func (p *platform) ensureTopics(ctx context.Context) error {
 		p.Log.Warn("topics are not as they should be; nothing was changed", "difference", g, "mend", g.Mend())
 	}
 	return errors.Join(wrong...)
+}
+
+// sameLayout refuses a log whose sensors' topics are of the other layout: the totals
+// would begin anew beside what that one counted.
+func (p *platform) sameLayout(ctx context.Context, cl *kgo.Client) error {
+	other := p.Names
+	other.Layout = event.PerStation
+	if p.Names.Layout == event.PerStation {
+		other.Layout = event.Shared
+	}
+	topics, err := kadm.NewClient(cl).ListTopics(ctx)
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
+	}
+	sensors := regexp.MustCompile(other.TurnstilesPattern() + "|" + other.ArrivalsPattern())
+	for _, t := range topics.Sorted() {
+		if t.Err == nil && sensors.MatchString(t.Topic) {
+			return fmt.Errorf("this log was begun with --topics %s (topic %s): go on with that, or begin anew in another data folder or under another --prefix", other.Layout, t.Topic)
+		}
+	}
+	return nil
 }
 
 // authorized makes sure that the user may do to topics what roles do, before

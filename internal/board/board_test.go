@@ -550,3 +550,29 @@ func BenchmarkFrame(b *testing.B) {
 		bd.Frame(wallStart + int64(i)*20)
 	}
 }
+
+func TestOneSensorWithAWrongClockBlanksNobodyElse(t *testing.T) {
+	first := cityStart - cityStart%windowMS
+	for what, at := range map[string]int64{"ten minutes ahead": first + 2*windowMS, "in 2199": 7_258_118_400_000 - windowMS} {
+		t.Run(what, func(t *testing.T) {
+			b := newBoard(t)
+			w := &writer{wall: wallStart}
+			apply(t, b, w.record(names.Clock(), "c", clock(first+60_000, wallStart, 10)))
+			for i := range 3 {
+				apply(t, b, w.record(names.Windows(), fmt.Sprint("a", i), event.Window{StationID: 40900, Start: first + int64(i-2)*windowMS, Count: 7}))
+			}
+			apply(t, b, w.train(place(b.net, "RD1", 0, 5, first)))
+			apply(t, b, w.record(names.Windows(), "x", event.Window{StationID: 41660, Start: at, Count: 1}))
+			b.Frame(wallStart)
+			if n := b.Snapshot().Total(40900).Last5; n != 7 {
+				t.Errorf("last 5 minutes of another station: %d, want 7", n)
+			}
+			if n := len(b.StationDay(40900)); n != 3 {
+				t.Errorf("day of another station: %d windows, want 3", n)
+			}
+			if len(b.LineVisits(b.net.Patterns[0].Line)) == 0 {
+				t.Error("the line has lost its visits")
+			}
+		})
+	}
+}

@@ -220,16 +220,23 @@ func (b *Board) applyWindow(r *event.Record) error {
 		b.stats.Dropped++
 		return nil
 	}
-	if w.Start > b.hist.newestWindow {
-		// The window before the newest is the last full one, for every station.
-		b.hist.newestWindow = w.Start
-		for id := range b.hist.days {
-			b.refreshLast5(id)
-		}
-	}
+	was := b.hist.now()
+	b.hist.newestWindow = max(b.hist.newestWindow, w.Start)
+	b.movedOn(was)
 	b.refreshLast5(w.StationID)
-	b.seen(r, w.Start)
+	b.seen(r, min(w.Start, b.hist.now()))
 	return nil
+}
+
+// movedOn counts anew when the newest window is not the one that was: the one
+// before it is the last full one, for every station.
+func (b *Board) movedOn(was int64) {
+	if b.hist.now() == was {
+		return
+	}
+	for id := range b.hist.days {
+		b.refreshLast5(id)
+	}
 }
 
 func (b *Board) refreshLast5(id int32) {
@@ -319,6 +326,9 @@ func (b *Board) applyClock(r *event.Record) error {
 		s.clockDirty, s.urgent = true, true
 	}
 	s.clock, s.hasClock, s.clockMoved = c, true, true
+	was := b.hist.now()
+	b.hist.clockWindow = c.CityTime - c.CityTime%windowMS
+	b.movedOn(was)
 	s.newest = max(s.newest, c.CityTime)
 	s.rate.add(c.CityTime, s.entries, s.arrivals)
 	return nil

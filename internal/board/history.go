@@ -67,6 +67,7 @@ type day struct {
 type history struct {
 	days         map[int32]*day
 	newestWindow int64
+	clockWindow  int64 // the window that the city's clock is in; 0: no clock yet
 	stations     map[int32]*ring
 	lines        map[string]*ring
 	trains       map[string]*ring
@@ -121,6 +122,15 @@ func (h *history) window(w event.Window) bool {
 	return true
 }
 
+// now is the newest window of any station, but none that the city has not come
+// to: one sensor with a wrong clock must not age the others' counts.
+func (h *history) now() int64 {
+	if h.clockWindow > 0 {
+		return min(h.newestWindow, h.clockWindow)
+	}
+	return h.newestWindow
+}
+
 // lastFull is the count of the last full window: the one before the newest
 // window of any station.
 func (h *history) lastFull(id int32) int64 {
@@ -128,7 +138,7 @@ func (h *history) lastFull(id int32) int64 {
 	if d == nil {
 		return 0
 	}
-	at := h.newestWindow - windowMS
+	at := h.now() - windowMS
 	if i := int(at / windowMS % dayWindows); at > 0 && d.start[i] == at {
 		return d.count[i]
 	}
@@ -172,10 +182,10 @@ func (b *Board) CityDay() []Entries {
 
 // last lists the windows of the last 24 hours of a day, oldest first.
 func (h *history) last(d *day) []Entries {
-	oldest := h.newestWindow - dayWindows*windowMS
+	oldest := h.now() - dayWindows*windowMS
 	out := make([]Entries, 0, dayWindows)
 	for i, at := range d.start {
-		if at > oldest && at > 0 {
+		if at > oldest && at > 0 && at <= h.now() {
 			out = append(out, Entries{at, d.count[i]})
 		}
 	}

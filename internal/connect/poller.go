@@ -135,6 +135,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, errDatabase): // always waited for
+		case kafka.ProducerLost(err) && !kafka.Fenced(err): // the next session has a producer of its own
 		case kafka.Classify(err) != kafka.Transient:
 			return fmt.Errorf("station source: %w", err)
 		}

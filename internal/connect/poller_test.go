@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	_ "modernc.org/sqlite"
@@ -258,6 +259,23 @@ func TestABrokerThatRefusesAWhileLosesNothing(t *testing.T) {
 	b.start("a")
 	b.eventually("station_lines", func(m map[string]string) bool { return len(m) == 2 })
 	b.eventually("stations", func(m map[string]string) bool { return len(m) == 1 })
+}
+
+func TestAProducerThatTheBrokerHasForgottenIsReplaced(t *testing.T) {
+	for _, code := range []*kerr.Error{kerr.InvalidTxnState, kerr.UnknownProducerID, kerr.TransactionAbortable, kerr.InvalidProducerIDMapping} {
+		t.Run(code.Message, func(t *testing.T) {
+			b := newBench(t)
+			b.start("a")
+			b.eventually("stations", func(m map[string]string) bool { return len(m) == 1 })
+			b.cluster.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) { // once
+				resp := r.ResponseKind().(*kmsg.EndTxnResponse)
+				resp.ErrorCode = code.Code
+				return resp, nil, true
+			})
+			b.exec(`INSERT INTO station_lines VALUES ('pink', 9, 9)`)
+			b.eventually("station_lines", func(m map[string]string) bool { return len(m) == 3 })
+		})
+	}
 }
 
 func TestHostileRowsAreSentAsTheyAreOrRefusedOneByOne(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 
 // Names gives every topic its name.
 type Names struct {
-	Prefix string // of every topic but TURNSTILE_SUMMARY; "" is no prefix
+	Prefix string // of every topic; the default one is left out before TURNSTILE_SUMMARY; "" is no prefix
 	Layout Layout
 }
 
@@ -95,8 +95,16 @@ func (n Names) StationLines() string { return n.Prefix + "station_lines" }
 // StationsTable is the topic of stations on lines, reshaped.
 func (n Names) StationsTable() string { return n.Prefix + "stations.table.v1" }
 
-// Summary is the topic of entries a station; the assignment fixes its name.
-func (n Names) Summary() string { return "TURNSTILE_SUMMARY" }
+// Summary is the topic of entries a station; the assignment fixes its name, and
+// cities of other prefixes have one of their own.
+func (n Names) Summary() string {
+	if n.Prefix == DefaultPrefix {
+		return summary
+	}
+	return n.Prefix + summary
+}
+
+const summary = "TURNSTILE_SUMMARY"
 
 // ByLine is the topic of arrivals partitioned by line.
 func (n Names) ByLine() string { return n.Prefix + "arrivals.by_line.v1" }

@@ -146,3 +146,16 @@ func TestAStationIsReadOffItsTopic(t *testing.T) {
 		}
 	}
 }
+
+func TestCitiesOfDifferentPrefixesShareNoTopic(t *testing.T) {
+	found := map[string]string{}
+	for _, prefix := range []string{event.DefaultPrefix, "org.boston.mbta.", ""} {
+		for _, s := range (event.Names{Prefix: prefix, Layout: event.Shared}).Specs(stations, event.ClusterRetention()) {
+			// No prefix and the default one have the assignment's own topic in common.
+			if other, ok := found[s.Name]; ok && prefix != "" {
+				t.Errorf("%s is of %q and of %q", s.Name, prefix, other)
+			}
+			found[s.Name] = prefix
+		}
+	}
+}

@@ -3,6 +3,8 @@ package exactly
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"math"
 	"strconv"
 	"time"
 
@@ -13,6 +15,8 @@ const (
 	maxErrorText   = 1024 // bytes of an error in a dead letter's header
 	maxUnknownKept = 1024 // schema ids remembered as unknown
 	letterPause    = time.Second
+	keepUnknown    = 10             // times SchemaWait that an id is remembered once others want its place
+	manyUnknown    = math.MaxUint64 // stands for all schema ids beyond maxUnknownKept
 )
 
 // deadLetter emits the record as it came, with where it came from and why.
@@ -59,8 +63,15 @@ type unknownSchemas struct{ since map[uint64]time.Time }
 func (u *unknownSchemas) expired(r *Record, now time.Time, wait time.Duration) bool {
 	id := schemaID(r.Key)<<32 | schemaID(r.Value)
 	first, ok := u.since[id]
+	if !ok && len(u.since) >= maxUnknownKept {
+		maps.DeleteFunc(u.since, func(_ uint64, first time.Time) bool { return now.Sub(first) >= keepUnknown*wait })
+		if len(u.since) >= maxUnknownKept {
+			id = manyUnknown // all that are too many to tell apart wait together
+			first, ok = u.since[id]
+		}
+	}
 	if !ok {
-		if u.since == nil || len(u.since) >= maxUnknownKept {
+		if u.since == nil {
 			u.since = map[uint64]time.Time{}
 		}
 		u.since[id] = now

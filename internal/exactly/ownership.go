@@ -21,6 +21,7 @@ type part struct {
 	next      int64 // no record before this offset may come any more
 	start     int64 // first offset of the partition when it came to us
 	moved     bool  // next has moved since the last commit
+	since     int64 // timestamp of the first record since then, ms
 
 	position atomic.Int64 // next offset to process
 	hwm      atomic.Int64 // end of the partition as last seen

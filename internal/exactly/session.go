@@ -59,6 +59,7 @@ type session struct {
 	letters int    // dead letters in this transaction
 	letter  string // the first of them, in words
 	taken   int    // records in this transaction
+	missed  int64  // offsets that retention had removed before this transaction came to them
 
 	member    string // our id in the group, as last known
 	restoring bool
@@ -370,6 +371,8 @@ func (s *session) carries(fetches kgo.Fetches) bool {
 			}
 		}
 	}
+	s.runner.stats.missed.Add(s.missed)
+	s.missed = 0
 	s.noteCaughtUp()
 	return false
 }

@@ -158,9 +158,14 @@ func (s *session) plausible(t *task, committed bool) error {
 // advance notes that everything fp holds is done.
 func (s *session) advance(p *part, fp *kgo.FetchPartition) {
 	last := fp.Records[len(fp.Records)-1]
+	if at := p.position.Load(); fp.LogStartOffset > at {
+		gone := min(fp.LogStartOffset, fp.Records[0].Offset) - at
+		s.log.Warn("input was deleted before it was processed", "topic", p.topic, "partition", p.id, "offsets", gone)
+		s.missed += gone
+	}
 	p.next = last.Offset + 1
 	if !p.moved {
-		p.moved = true
+		p.moved, p.since = true, fp.Records[0].Timestamp.UnixMilli()
 		s.moved = append(s.moved, p)
 	}
 	p.position.Store(p.next)
@@ -179,6 +184,7 @@ func (s *session) rewindParts() {
 			p.next = max(p.committed, 0)
 			if p.moved {
 				p.position.Store(p.begin())
+				p.last.Store(p.since) // it is as old as that, and not done
 			}
 			p.moved = false
 		}

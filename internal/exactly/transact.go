@@ -43,7 +43,7 @@ func (s *session) transact(ctx context.Context, fetches kgo.Fetches) error {
 	txn, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.TransactionTimeout)
 	defer cancel()
 	begin := time.Now()
-	s.begun, s.taken, s.letters = begin, 0, 0
+	s.begun, s.taken, s.letters, s.missed = begin, 0, 0, 0
 	cause := s.fill(ctx, txn, fetches, begin)
 	filled := time.Now()
 	if cause == nil {
@@ -303,6 +303,7 @@ func (s *session) commit(begin time.Time) {
 	st.in.Add(int64(s.taken))
 	st.out.Add(int64(s.out.sent - s.letters))
 	st.letters.Add(int64(s.letters))
+	st.missed.Add(s.missed)
 	took := s.lastEnd.Sub(begin)
 	st.commitTook.Store(int64(took))
 	s.cfg.Committed(took)

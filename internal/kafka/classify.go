@@ -66,6 +66,19 @@ func Fenced(err error) bool {
 	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.TransactionCoordinatorFenced)
 }
 
+// ProducerLost says whether err is about a transactional producer alone: a new one
+// of the same id, that begins from what the log says, goes on.
+func ProducerLost(err error) bool {
+	for _, code := range []*kerr.Error{
+		kerr.InvalidTxnState, kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.TransactionAbortable, kerr.InvalidProducerIDMapping,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
 // fatalCodes are refusals that no repetition mends. Some are marked retriable
 // in the protocol's own table for other uses, so these are asked first.
 func fatalCodes() []*kerr.Error {

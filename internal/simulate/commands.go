@@ -83,7 +83,7 @@ func (c *commands) close() {
 func (s *Simulator) obey(l *life, c commandAt) {
 	now := time.Now()
 	// The city first comes to the moment of the command at its old speed.
-	if until := l.due(now); until > l.city.Now() {
+	if until := s.reach(l, now); until > l.city.Now() {
 		l.city.Advance(until, &s.batch)
 		l.clock.CityTime = until
 	}

@@ -19,7 +19,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"ell/internal/cta"
@@ -168,14 +167,7 @@ func fatal(err error) bool {
 	if kafka.Fenced(err) {
 		return false
 	}
-	for _, producer := range []error{
-		kerr.InvalidTxnState, kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.TransactionAbortable, kerr.InvalidProducerIDMapping,
-	} {
-		if errors.Is(err, producer) {
-			return false
-		}
-	}
-	return kafka.Classify(err) == kafka.Fatal
+	return !kafka.ProducerLost(err) && kafka.Classify(err) == kafka.Fatal
 }
 
 // replaced says whether another simulator has taken this one's place. Being
@@ -233,6 +225,7 @@ func (s *Simulator) session(ctx context.Context) error {
 	if err := s.commit(ctx, l, l.fresh); err != nil { // the speed may have changed; a new city shows its clock at once
 		return err
 	}
+	s.cfg.SpeedSet = false // it is on the log; what is commanded from now on outlives a session
 	select {
 	case <-s.ready:
 	default:
@@ -283,13 +276,7 @@ func (s *Simulator) live(ctx context.Context, l *life, commands <-chan commandAt
 		}
 		now := time.Now()
 		next.Reset(tick)
-		until := l.due(now)
-		if most := l.clock.CityTime + int64(slack.Seconds()*l.clock.Speed*1000); until > most {
-			late := float64(until-most) / 1000 / l.clock.Speed
-			s.behind.Store(math.Float64bits(math.Float64frombits(s.behind.Load()) + late))
-			until = most
-			l.anchorCity, l.anchorWall = most, now
-		}
+		until := s.reach(l, now)
 		if until > l.city.Now() {
 			l.city.Advance(until, &s.batch)
 		}
@@ -305,6 +292,18 @@ func (s *Simulator) live(ctx context.Context, l *life, commands <-chan commandAt
 		next.Reset(max(rest-took, min(2*tick, 2*took)))
 		s.offerWeather(l)
 	}
+}
+
+// reach is the city time to go to now: what is due, but no more than slack ahead.
+func (s *Simulator) reach(l *life, now time.Time) int64 {
+	until := l.due(now)
+	if most := l.clock.CityTime + int64(slack.Seconds()*l.clock.Speed*1000); until > most {
+		late := float64(until-most) / 1000 / l.clock.Speed
+		s.behind.Store(math.Float64bits(math.Float64frombits(s.behind.Load()) + late))
+		until = most
+		l.anchorCity, l.anchorWall = most, now
+	}
+	return until
 }
 
 // restFor is the time from a transaction to the next, when the last interval

@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ell/internal/cta"
@@ -19,6 +20,7 @@ import (
 	"ell/internal/kafka"
 	"ell/internal/sim"
 	"ell/internal/simulate"
+	"ell/internal/testkit"
 )
 
 // schemas resolves the ids that codec gives.
@@ -241,4 +243,77 @@ func TestASecondSimulatorOfTheSameNameEndsTheFirst(t *testing.T) {
 		t.Errorf("the first went on: %v", err)
 	}
 	c.check(t)
+}
+
+// command puts a viewer's command on the log.
+func (c *city) command(t *testing.T, cmd event.Command) {
+	t.Helper()
+	cl, err := c.cfg.Kafka.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	e := c.cfg.Encoder
+	r := &kgo.Record{Topic: c.cfg.Names.Commands(), Key: e.AppendCommandKey(nil, "x"), Value: e.AppendCommand(nil, &cmd)}
+	if err := cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// begin runs a simulator until the test ends.
+func (c *city) begin(t *testing.T) *simulate.Simulator {
+	t.Helper()
+	s, err := simulate.New(c.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	<-s.Ready()
+	return s
+}
+
+func TestWhatViewersCommandedOutlivesAPassingErrorThoughTheSpeedWasGiven(t *testing.T) {
+	c := newCity(t)
+	c.cfg.SpeedSet = true
+	s := c.begin(t)
+	paused, speed := true, 60.0
+	c.command(t, event.Command{Paused: &paused, Speed: &speed})
+	testkit.Wait(t, 10*time.Second, "the city pauses", func() bool { return s.Stats().Clock.Paused })
+	done := s.Stats().Transactions
+	c.cluster.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) { // once
+		resp := r.ResponseKind().(*kmsg.EndTxnResponse)
+		resp.ErrorCode = kerr.InvalidTxnState.Code
+		return resp, nil, true
+	})
+	testkit.Wait(t, 20*time.Second, "a new session has written", func() bool {
+		st := s.Stats()
+		return st.Restarts > 0 && st.Transactions > done
+	})
+	if at := s.Stats().Clock; !at.Paused || at.Speed != 60 {
+		t.Errorf("paused %v at speed %v, want paused at 60", at.Paused, at.Speed)
+	}
+}
+
+func TestACommandAfterASlowCommitDoesNotMakeTheCityJump(t *testing.T) {
+	c := newCity(t)
+	c.cfg.Speed = 3600
+	s := c.begin(t)
+	const stall = 3 * time.Second
+	held := make(chan struct{}, 8) // it is asked again when it has slept
+	c.cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { // once
+		held <- struct{}{}
+		c.cluster.SleepControl(func() { time.Sleep(stall) })
+		return nil, nil, false
+	})
+	<-held
+	before := s.Stats()
+	speed := c.cfg.Speed
+	c.command(t, event.Command{Speed: &speed})
+	testkit.Wait(t, 20*time.Second, "two more transactions", func() bool { return s.Stats().Transactions >= before.Transactions+2 })
+	if after := s.Stats(); after.Behind < (stall - time.Second).Seconds() {
+		t.Errorf("the city is %.1f s behind after a stall of %v: it has caught up at once", after.Behind, stall)
+	}
 }
