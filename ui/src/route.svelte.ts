@@ -31,9 +31,14 @@ class Route {
 
   start(): void {
     this.place = parse(location.pathname, location.search)
-    addEventListener('popstate', () => {
+    // The views are made when they are needed, too late for the browser to find where one had scrolled to.
+    history.scrollRestoration = 'manual'
+    back((history.state as { y?: number } | null)?.y ?? 0)
+    addEventListener('scrollend', () => history.replaceState({ y: scrollY }, ''))
+    addEventListener('popstate', (e) => {
       this.place = parse(location.pathname, location.search)
       this.steps++
+      back((e.state as { y?: number } | null)?.y ?? 0)
     })
     document.addEventListener('click', (e) => {
       if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
@@ -63,9 +68,15 @@ class Route {
     const s = q.toString().replaceAll('%2C', ',').replaceAll('%3A', ':')
     const href = location.pathname + (s ? `?${s}` : '')
     if (href === location.pathname + location.search) return
-    history[push ? 'pushState' : 'replaceState'](null, '', href)
+    history[push ? 'pushState' : 'replaceState'](history.state, '', href)
     this.place = { ...this.place, query: q }
   }
+}
+
+/** Scrolls back to where a page was, as soon as it is that long again. */
+function back(y: number, tries = 60): void {
+  if (tries === 0 || document.documentElement.scrollHeight >= y + innerHeight) scrollTo(0, y)
+  else requestAnimationFrame(() => back(y, tries - 1))
 }
 
 export const route = new Route()

@@ -40,8 +40,12 @@ export const WEATHER: Readonly<Record<string, string>> = {
 export function span(s: number): string {
   if (s < 90) return `${Math.round(s)} s`
   if (s < 7200) return `${Math.round(s / 60)} min`
-  return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`
+  const m = Math.round(s / 60)
+  return `${Math.floor(m / 60)} h ${m % 60} min`
 }
+
+/** How long after its time a train is called overdue, ms. */
+export const OVERDUE_MS = 8000
 
 /** "due", "1 min", "12 min" until a time. */
 export function until(at: number, now: number): string {
@@ -89,6 +93,6 @@ export function whereabouts(live: Live, m: Motion, now: number): string {
   if (next?.station === calls[t.call]?.station) return `at ${here}, turning back`
   const there = live.stationName(next?.station ?? 0)
   if (now <= Math.max(t.depart, t.arrived)) return `at ${here}`
-  if (now > t.due + 8000) return `near ${there}, expected there since ${timeShort(t.due)}`
+  if (now > t.due + OVERDUE_MS) return `near ${there}, expected there since ${timeShort(t.due)}`
   return `left ${here} for ${there}`
 }

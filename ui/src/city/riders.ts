@@ -33,9 +33,20 @@ const hour = new Intl.DateTimeFormat('en-US', { timeZone: 'America/Chicago', hou
 
 export const hourOf = (ms: number): number => Number(hour.format(ms)) % 24
 
+const date = new Intl.DateTimeFormat('en-US', { timeZone: 'America/Chicago', month: 'numeric', day: 'numeric' })
+
+/** The six holidays of internal/cta/calendar.go, which are as Sundays. */
+function holiday(ms: number, day: string): boolean {
+  const [m = 0, d = 0] = date.format(ms).split('/').map(Number)
+  const week = Math.ceil(d / 7)
+  if (day === 'Mon' && ((m === 5 && d > 24) || (m === 9 && week === 1))) return true
+  return (m === 1 && d === 1) || (m === 7 && d === 4) || (m === 11 && day === 'Thu' && week === 4) || (m === 12 && d === 25)
+}
+
 /** The kind of service day a moment belongs to: the small hours are of the day before. */
 export function dayKind(ms: number): DayKind {
   const d = weekday.format(ms - 3 * 3_600_000)
+  if (holiday(ms - 3 * 3_600_000, d)) return 2
   return d === 'Sat' ? 1 : d === 'Sun' ? 2 : 0
 }
 

@@ -238,7 +238,7 @@ export class MapView {
       this.names = drawBase(this.g, this.scene, v, this.wanted.bright)
     }
     const { stale, bright, picked, copies } = this.wanted
-    this.layer.draw(this.tg, v, this.dpr, wall, { stale, bright, picked, ids: this.camera.k > 90, extra: copies - 1 })
+    this.layer.draw(this.tg, v, this.dpr, wall, { stale, bright, picked, still: this.frames.reduced, ids: this.camera.k > 90, extra: copies - 1 })
   }
 
   /** Keeps the followed train in the middle, softly. */

@@ -26,16 +26,18 @@ export class TrainLayer {
   readonly drawn: Drawn[] = []
   private readonly sprites = new Sprites()
   private count = 0
+  private still = false // nothing fades in for those who want no motion: no frames may follow
 
   constructor(
     private readonly scene: Scene,
     private readonly live: Live,
   ) {}
 
-  draw(g: CanvasRenderingContext2D, v: View, dpr: number, wall: number, o: { stale: boolean; bright: ReadonlySet<string> | undefined; picked: string; ids: boolean; extra: number }): void {
+  draw(g: CanvasRenderingContext2D, v: View, dpr: number, wall: number, o: { stale: boolean; bright: ReadonlySet<string> | undefined; picked: string; still: boolean; ids: boolean; extra: number }): void {
     g.setTransform(dpr, 0, 0, dpr, 0, 0)
     g.clearRect(0, 0, v.w, v.h)
     this.count = 0
+    this.still = o.still
     const size = trainWidth(v.camera.k)
     for (const m of this.live.motions.values()) {
       const line = m.way.pattern.line
@@ -72,7 +74,7 @@ export class TrainLayer {
     if (!place) return
     const { x, y } = place
     if (x < -30 || y < -30 || x > v.w + 30 || y > v.h + 30) return
-    const fresh = Math.min(1, (wall - m.placed) / 500)
+    const fresh = this.still ? 1 : Math.min(1, (wall - m.placed) / 500)
     g.globalAlpha = dim ? 0.15 : Math.max(0.05, fresh)
     if (picked) {
       g.setTransform(dpr, 0, 0, dpr, 0, 0)

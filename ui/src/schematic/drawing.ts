@@ -230,7 +230,7 @@ export const SLOTS: Readonly<Record<string, number>> = { 'red/41400': 1.5 }
 /** Lake Michigan and the Chicago River in the schematic. */
 export const LAKE: readonly (readonly [number, number])[] = [
   [-2.6, -41], [-2.6, -34.1], [4.6, -26.9], [4.6, -19.7], [7, -17.3], [7, -10.4], [10.8, -6.6], [10.8, -1.6], [13, -1.6], [13, 5], [13, 11],
-  [15.4, 13.4], [15.4, 17.4], [19.4, 21.4], [19.4, 25.4], [23, 29], [23, 36], [60, 36], [60, -41],
+  [15.4, 13.4], [15.4, 17.4], [19.4, 21.4], [19.4, 25.4], [23, 29], [23, 36], [400, 36], [400, -41],
 ]
 export const RIVER: readonly (readonly (readonly [number, number])[])[] = [
   [[12, -1.35], [-1.15, -1.35]],
