@@ -33,7 +33,7 @@ type settings struct {
 	KafkaAddr    string `help:"Where the embedded broker listens." default:"127.0.0.1:9092" placeholder:"ADDR" group:"Listeners"`
 	RegistryAddr string `help:"Where the embedded schema registry listens." default:"127.0.0.1:8081" placeholder:"ADDR" group:"Listeners"`
 	GatewayAddr  string `help:"Where the REST Proxy listens." default:"127.0.0.1:8082" placeholder:"ADDR" group:"Listeners"`
-	MetricsAddr  string `help:"Where roles other than serve answer /metrics and /healthz; none: nowhere." placeholder:"ADDR" group:"Listeners"`
+	MetricsAddr  string `help:"Where roles answer /metrics and /healthz, besides the website; none: nowhere." placeholder:"ADDR" group:"Listeners"`
 	DebugAddr    string `help:"Where Go's profiles are served; none: nowhere." placeholder:"ADDR" group:"Listeners"`
 	Control      string `help:"Who may change speed and pause on the website: on, off, or auto (on if it listens on loopback)." default:"auto" placeholder:"WHO" group:"Listeners"`
 	Hosts        string `help:"Further host names the website answers to, with commas between." placeholder:"NAMES" group:"Listeners"`

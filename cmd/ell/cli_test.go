@@ -120,6 +120,8 @@ func TestNonsenseIsRefusedWithTheMend(t *testing.T) {
 		"a file that is no YAML":        {"speed: [", nil, "ell.yaml"},
 		"a password file that is gone":  {"", []string{"--kafka-password-file", "/nonexistent"}, "--kafka-password-file"},
 		"a prefix with a slash":         {"", []string{"--prefix", "a/b"}, "--prefix"},
+		"a host with a port":            {"", []string{"--hosts", "ell.example.com:443"}, "leave out scheme, port and path"},
+		"a password in the clear":       {"", []string{"--gateway-addr", ":8082", "--gateway-user", "u", "--gateway-password-file", "cli_test.go"}, "--gateway-user"},
 		"a certificate without its key": {"", []string{"--kafka-tls", "on", "--kafka-cert", "x"}, "needs its key"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -55,6 +55,14 @@ func (s settings) options(readFile func(string) ([]byte, error), getenv func(str
 	r.stations(s, &o)
 	o.Protect = access.Listener{CertFile: s.GatewayCert, KeyFile: s.GatewayKey, User: s.GatewayUser, Password: r.secret("gateway-password", s.GatewayPasswordFile)}
 	f.check("gateway-*", o.Protect.Validate())
+	if o.Protect.Password != "" && o.Protect.CertFile == "" && !onLoopback(s.GatewayAddr) {
+		f.add("gateway-user", "its password would travel in the clear: set --gateway-cert and --gateway-key, or listen on loopback")
+	}
+	for _, h := range o.Hosts {
+		if strings.ContainsAny(h, "/:") && net.ParseIP(strings.Trim(h, "[]")) == nil {
+			f.add("hosts", "%q is not a host name: leave out scheme, port and path", h)
+		}
+	}
 	o.KafkaTLS = s.kafkaTLS(&f)
 	o.KafkaPassword = r.secret("kafka-password", s.KafkaPasswordFile)
 	if s.MetricsAddr != "" {
@@ -102,7 +110,12 @@ func (s settings) controls(f *faults) bool {
 	case "off":
 		return false
 	}
-	host, _, _ := net.SplitHostPort(s.HTTPAddr)
+	return onLoopback(s.HTTPAddr)
+}
+
+// onLoopback says whether who listens at addr is heard on this machine alone.
+func onLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

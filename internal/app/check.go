@@ -68,6 +68,6 @@ func (o Options) checkHTTP(ctx context.Context) []check.Finding {
 		}
 	}
 	out = append(out, check.HTTP(ctx, "REST Proxy", o.RESTProxy, "brokers", "--rest-proxy", "start one with: ell gateway (or name another with --rest-proxy)")...)
-	return append(out, check.HTTP(ctx, "website", access.HTTP{URL: "http://" + o.HTTPAddr}, "readyz", "--http",
+	return append(out, check.HTTP(ctx, "website", access.HTTP{URL: "http://" + here(o.HTTPAddr)}, "readyz", "--http",
 		"start it with: ell serve; if it answers 503, it says itself what it waits for")...)
 }

@@ -12,19 +12,22 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// withMetrics runs a role that has no website of its own, and beside it a
-// small listener for /healthz and /metrics where one is asked for.
+// withMetrics runs roles, and beside them a small listener for /healthz and
+// /metrics where one is asked for, which those without a website have no other.
 func (p *platform) withMetrics(ctx context.Context, run func(context.Context) error) error {
+	var l net.Listener
+	if p.MetricsAddr != "" {
+		var lc net.ListenConfig
+		var err error
+		if l, err = lc.Listen(ctx, "tcp", p.MetricsAddr); err != nil {
+			return fmt.Errorf("listen for metrics: %w; choose another address with --metrics-addr", err)
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return run(ctx) })
 	g.Go(func() error { return profiles(ctx, p.DebugAddr) })
-	if p.MetricsAddr == "" {
+	if l == nil {
 		return g.Wait()
-	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", p.MetricsAddr)
-	if err != nil {
-		return fmt.Errorf("listen for metrics: %w; choose another address with --metrics-addr", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{Timeout: 5 * time.Second}))

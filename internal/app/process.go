@@ -92,12 +92,12 @@ func (p *platform) stages(m *process.Map) []exactly.Stage {
 	owner := process.TurnstilesOwner(n)
 	return []exactly.Stage{
 		{
-			Name: event.StageStations, Topics: []string{n.Stations(), n.StationLines()}, CoPartitioned: true,
+			Name: event.StageStations, Topics: []string{n.Stations(), n.StationLines()}, Compacted: []string{n.Stations(), n.StationLines()}, CoPartitioned: true,
 			Changelog: n.Changelog(event.StageStations),
 			New:       func(exactly.Task) exactly.Reducer { return adapt(process.NewStations(n)) },
 		},
 		{
-			Name: event.StageForward, Topics: []string{n.ArrivalsPattern(), "^" + regexp.QuoteMeta(n.Clock()) + "$"}, Regex: true,
+			Name: event.StageForward, Topics: []string{n.ArrivalsPattern(), "^" + regexp.QuoteMeta(n.Clock()) + "$"}, Regex: true, Compacted: []string{n.Clock()},
 			New: func(exactly.Task) exactly.Reducer { return adapt(process.NewForward(forward, n, m)) },
 		},
 		{

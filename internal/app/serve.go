@@ -31,7 +31,7 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	fmt.Fprintf(o.Out, "website  http://%s\n", s.server.Addr())
-	return s.run(ctx)
+	return p.withMetrics(ctx, s.run)
 }
 
 // site is the website and what stands behind it.

@@ -30,6 +30,9 @@ func Up(ctx context.Context, o Options) (err error) {
 	var stack *embedded.Stack
 	var slow slowReaders
 	if len(o.Brokers) == 0 {
+		if o.Registry.URL != "" || o.KafkaTLS != nil || o.KafkaSASL != "" {
+			return errors.New("--registry, --kafka-tls and --kafka-sasl are about a cluster, which --brokers names; without --brokers the embedded broker and registry are used")
+		}
 		stack, err = embedded.Open(ctx, embedded.Options{
 			DataDir: o.Data, KafkaAddr: o.KafkaAddr, RegistryAddr: o.RegistryAddr, Network: cta.Chicago(), Logger: o.Log,
 			HoldRetention: slow.hold,
@@ -50,7 +53,7 @@ func Up(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	slow.processor.Store(w.parts.processor)
-	return w.run(ctx)
+	return p.withMetrics(ctx, w.run)
 }
 
 // slowReaders keeps the embedded broker from removing what the processor has
@@ -146,7 +149,6 @@ func (w *whole) run(ctx context.Context) error {
 			return nil
 		})
 	}
-	g.Go(func() error { return profiles(ctx, w.DebugAddr) })
 	g.Go(func() error {
 		select {
 		case <-w.parts.city.sim.Ready():

@@ -90,6 +90,9 @@ type Stage struct {
 	// Topics are the input topics, or with Regex one or more expressions.
 	Topics []string
 	Regex  bool
+	// Compacted are those of the input topics whose start may move past what was
+	// replaced, as the embedded broker's does: nothing is missed by that.
+	Compacted []string
 	// CoPartitioned makes one task of partition p of all topics, which must
 	// have the same number of partitions. Otherwise each partition of each
 	// topic is its own task.

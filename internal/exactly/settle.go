@@ -3,6 +3,7 @@ package exactly
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -128,9 +129,8 @@ func (s *session) release() error {
 			p.flowing.Store(true)
 			p.next = max(p.committed, 0)
 			p.position.Store(p.begin())
-			if gone := p.start - p.committed; p.committed >= 0 && gone > 0 {
-				s.log.Warn("input was deleted before it was processed", "topic", p.topic, "partition", p.id, "offsets", gone)
-				s.runner.stats.missed.Add(gone)
+			if p.committed >= 0 {
+				s.runner.stats.missed.Add(s.gone(p, p.committed, p.start))
 			}
 		}
 	}
@@ -138,6 +138,16 @@ func (s *session) release() error {
 		s.cl.ResumeFetchPartitions(resume)
 	}
 	return nil
+}
+
+// gone says how many offsets from the next one to process to the partition's
+// start were deleted before they were processed.
+func (s *session) gone(p *part, next, start int64) int64 {
+	if start <= next || slices.Contains(s.cfg.Stage.Compacted, p.topic) {
+		return 0
+	}
+	s.log.Warn("input was deleted before it was processed", "topic", p.topic, "partition", p.id, "offsets", start-next)
+	return start - next
 }
 
 // plausible refuses state and offsets that cannot belong together.
@@ -158,11 +168,7 @@ func (s *session) plausible(t *task, committed bool) error {
 // advance notes that everything fp holds is done.
 func (s *session) advance(p *part, fp *kgo.FetchPartition) {
 	last := fp.Records[len(fp.Records)-1]
-	if at := p.position.Load(); fp.LogStartOffset > at {
-		gone := min(fp.LogStartOffset, fp.Records[0].Offset) - at
-		s.log.Warn("input was deleted before it was processed", "topic", p.topic, "partition", p.id, "offsets", gone)
-		s.missed += gone
-	}
+	s.missed += s.gone(p, p.position.Load(), min(fp.LogStartOffset, fp.Records[0].Offset))
 	p.next = last.Offset + 1
 	if !p.moved {
 		p.moved, p.since = true, fp.Records[0].Timestamp.UnixMilli()

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -171,11 +172,19 @@ func (g *Gateway) Handler() http.Handler {
 	handle("GET /brokers", g.brokers)
 	handle("POST /topics/{topic}", g.produce)
 	handle("POST /topics/{topic}/partitions/{partition}", g.produce)
-	handle("/", func(_ http.ResponseWriter, r *http.Request) error {
-		switch r.Method {
-		case http.MethodGet, http.MethodPost, http.MethodHead:
+	handle("/", func(w http.ResponseWriter, r *http.Request) error {
+		var allow []string
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "/" {
+				allow = append(allow, method)
+			}
+		}
+		if len(allow) == 0 {
 			return &apiError{http.StatusNotFound, http.StatusNotFound, "HTTP 404 Not Found"}
 		}
+		w.Header().Set("Allow", strings.Join(allow, ", "))
 		return &apiError{http.StatusMethodNotAllowed, http.StatusMethodNotAllowed, "HTTP 405 Method Not Allowed"}
 	})
 	return mux

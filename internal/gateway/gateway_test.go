@@ -106,6 +106,8 @@ func TestEveryFaultHasConfluentsCode(t *testing.T) {
 		"a record's partition is not":     {"POST", "/topics/t", jsonType, "", `{"records":[{"value":1,"partition":9}]}`, 404, 40402},
 		"base64 that is none":             {"POST", "/topics/t", binaryType, "", `{"records":[{"value":"%%"}]}`, 422, 42203},
 		"a number for base64":             {"POST", "/topics/t", binaryType, "", `{"records":[{"value":7}]}`, 422, 42203},
+		"a list of numbers for base64":    {"POST", "/topics/t", binaryType, "", `{"records":[{"value":[1,2,3]}]}`, 422, 42203},
+		"a method that others take":       {"POST", "/brokers", jsonType, "", `{}`, 405, 405},
 		"Avro without a value's schema":   {"POST", "/topics/t", avroType, "", `{"records":[{"value":{"t":1}}]}`, 422, 42202},
 		"Avro without a key's schema":     {"POST", "/topics/t", avroType, "", `{"value_schema":` + valSchema + `,"records":[{"key":{"at":1},"value":{"t":1,"s":null}}]}`, 422, 42201},
 		"a schema that is none":           {"POST", "/topics/t", avroType, "", `{"value_schema":"{}","records":[{"value":{"t":1}}]}`, 422, 42205},

@@ -126,6 +126,9 @@ func decodeBase64(b json.RawMessage) ([]byte, error) {
 	if null(b) {
 		return nil, nil
 	}
+	if b[0] != '"' { // encoding/json also takes a list of numbers for bytes
+		return nil, unprocessable(codeConversion, "it is not base64: it is no string")
+	}
 	var out []byte
 	if err := json.Unmarshal(b, &out); err != nil { // encoding/json takes a string for bytes as base64
 		return nil, unprocessable(codeConversion, "it is not base64: %v", err)

@@ -651,3 +651,19 @@ func TestPublishAllocatesLittle(t *testing.T) {
 		t.Errorf("%.0f allocations per frame, whatever the number of viewers; want at most 6", allocs)
 	}
 }
+
+func TestThoseWhoWatchHearAHeartbeatThoughOthersKeepComing(t *testing.T) {
+	f := start(t, Options{Heartbeat: 400 * time.Millisecond, Loops: 1})
+	f.publish(t, 1, 10)
+	v := f.dial(t)
+	v.want(t, "snapshot", "e1-1")
+	for range 12 {
+		time.Sleep(150 * time.Millisecond)
+		f.dial(t)
+	}
+	f.publish(t, 2, 10)
+	v.want(t, "delta", "e1-2")
+	if v.comments < 2 {
+		t.Errorf("%d heartbeats in 1.8 s, want one each 0.4 s", v.comments)
+	}
+}

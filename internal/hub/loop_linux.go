@@ -41,6 +41,7 @@ type loop struct {
 	turn     int32    // of the newest viewer
 	recent   []*frame // newest frames, contiguous
 	lastSend time.Time
+	told     uint64 // newest frame that all were brought to
 	scratch  []byte
 	ring     *ring // nil: a system call a piece
 	jobs     []job // pieces to send, at most one a viewer; empty between the loop's turns
@@ -224,7 +225,10 @@ func (l *loop) broadcast() {
 		}
 	}
 	l.send()
-	l.lastSend = time.Now()
+	// A viewer who comes wakes the loop too, which is no news to the others.
+	if n := len(l.recent); n > 0 && l.recent[n-1].seq != l.told {
+		l.told, l.lastSend = l.recent[n-1].seq, time.Now()
+	}
 }
 
 // next returns the viewer's next piece, without the hub's lock for those who keep up.

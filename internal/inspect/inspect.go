@@ -241,6 +241,9 @@ func (l *Log) plan(ctx context.Context, q web.RecordQuery) (map[int32]span, erro
 	back := int64(q.Limit) * 2 // every second offset may be a transaction's marker
 	if q.Filter != "" {
 		back = newestScan
+		if q.Partition < 0 { // the newest of all within the bound, not all of some
+			back = max(1, min(newestScan, maxScan/int64(max(1, len(info.Partitions)))))
+		}
 	}
 	found := q.Partition < 0
 	out := make(map[int32]span)
@@ -318,7 +321,7 @@ func (l *Log) scan(ctx context.Context, cl *kgo.Client, q web.RecordQuery, spans
 	if newest {
 		trim(page, q.Limit)
 	}
-	page.More = page.More || left > 0 && !newest
+	page.More = page.More || left > 0 && (!newest || page.Scanned >= maxScan)
 	return nil
 }
 

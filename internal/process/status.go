@@ -136,6 +136,9 @@ func (l *Lines) wishFor(st *lineState, word int8) {
 	if rank(word) < rank(st.word) {
 		hold = worseAfter
 	}
+	if st.word == wordNotScheduled {
+		hold = 0 // a train runs: that none does is not worse or better, but wrong
+	}
 	if st.now-st.wishAt >= hold {
 		st.word = word
 	}

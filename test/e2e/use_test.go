@@ -234,10 +234,16 @@ func TestWhatStandsInTheWayIsNamedWithTheMend(t *testing.T) {
 	if err := os.WriteFile(state, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	perStation, second := t.TempDir(), system.FreePorts(t)
+	p = start(t, append([]string{"--data", perStation}, second.Args()...)...)
+	system.Ready(t, p, second)
+	p.Stop()
 	for name, c := range map[string]struct {
 		data, flag string
 		want       []string
 	}{
+		"a log of the other layout":     {perStation, "--topics=shared", []string{"--topics per-station", "another data folder"}},
+		"a cluster without its brokers": {t.TempDir(), "--kafka-tls=on", []string{"--kafka-tls", "--brokers"}},
 		"a busy port of the broker":     {t.TempDir(), "--kafka-addr", []string{"--kafka-addr", busy.Addr().String()}},
 		"a busy port of the registry":   {t.TempDir(), "--registry-addr", []string{"--registry-addr", busy.Addr().String()}},
 		"a busy port of the REST Proxy": {t.TempDir(), "--gateway-addr", []string{"--gateway-addr", busy.Addr().String()}},
@@ -248,7 +254,9 @@ func TestWhatStandsInTheWayIsNamedWithTheMend(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"--data", c.data}, system.FreePorts(t).Args()...)
-			if c.flag != "" {
+			if strings.Contains(c.flag, "=") {
+				args = append(args, c.flag)
+			} else if c.flag != "" {
 				args = append(args, c.flag, busy.Addr().String())
 			}
 			p := start(t, args...)
