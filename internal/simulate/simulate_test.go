@@ -302,7 +302,7 @@ func TestACommandAfterASlowCommitDoesNotMakeTheCityJump(t *testing.T) {
 	c.cfg.Speed = 3600
 	s := c.begin(t)
 	const stall = 3 * time.Second
-	held := make(chan struct{}, 8) // it is asked again when it has slept
+	held := make(chan struct{}, 8)                                                             // it is asked again when it has slept
 	c.cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { // once
 		held <- struct{}{}
 		c.cluster.SleepControl(func() { time.Sleep(stall) })
