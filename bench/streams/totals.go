@@ -81,7 +81,9 @@ func contestants() []contestant {
 	return []contestant{
 		{
 			name: "Ell", form: "ell process", guarantee: exactlyOnce,
-			output: func(group string) string { return event.Names{Prefix: strings.TrimSuffix(group, "turnstiles")}.Summary() },
+			output: func(group string) string {
+				return event.Names{Prefix: strings.TrimSuffix(group, "turnstiles")}.Summary()
+			},
 			own: func(topic, group string) bool {
 				prefix := strings.TrimSuffix(group, "turnstiles")
 				return strings.HasPrefix(topic, prefix) && topic != prefix+"turnstiles.v1"
