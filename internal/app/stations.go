@@ -50,7 +50,7 @@ func (p *platform) newStations(ctx context.Context, stack *embedded.Stack) (run 
 func (p *platform) newPoller(db *sql.DB, version string) (*connect.Poller, error) {
 	s, err := connect.NewPoller(connect.PollerConfig{
 		DB: db, Tables: connect.StationTables(p.Names.Stations(), p.Names.StationLines()), Version: version,
-		Kafka: p.kafka, OffsetsTopic: p.Names.ConnectOffsets(), TransactionalID: p.transactionalID("stations-source"),
+		Kafka: p.kafka, OffsetsTopic: p.Names.ConnectOffsets(), TransactionalID: p.transactionalID("stations-source"), Sole: p.boot > 0,
 		Logger: p.log("stations"),
 	})
 	if err != nil {

@@ -22,6 +22,9 @@ type PollerConfig struct {
 	// TransactionalID is this poller's own. Whoever starts with the same one
 	// later takes its place; the earlier one stops with an error.
 	TransactionalID string
+	// Sole says that no other process can hold TransactionalID: being fenced then
+	// means that a transaction took too long, as over a laptop's sleep, and ends nothing.
+	Sole bool
 	// OffsetsTopic gets, with the rows and in the same transaction, how far
 	// each table was read (see offset).
 	OffsetsTopic string
@@ -135,7 +138,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, errDatabase): // always waited for
-		case kafka.ProducerLost(err) && !kafka.Fenced(err): // the next session has a producer of its own
+		case kafka.ProducerLost(err) && !kafka.Fenced(err), p.cfg.Sole && kafka.Fenced(err): // the next session has a producer of its own
 		case kafka.Classify(err) != kafka.Transient:
 			return fmt.Errorf("station source: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -235,27 +236,55 @@ func (s *Stations) rebuild() {
 		return
 	}
 	s.restored = false
-	all := make(map[int32]struct{})
+	all := make(map[int32]*gathered)
 	for _, st := range s.stops.All() {
-		all[st.station] = struct{}{}
+		all[st.station] = &gathered{}
 	}
-	for station := range all {
-		for k, v := range s.derive(station) {
+	s.gather(all)
+	for station, g := range all {
+		for k, v := range s.derive(station, g) {
 			s.rows.Set(k, v)
 		}
 	}
 	s.rows.Commit()
 }
 
+// gathered is what the tables hold of one station.
+type gathered struct {
+	stops []*stop
+	links map[linkKey]*link
+	rows  []linkKey
+}
+
+// gather finds what the tables hold of the stations in by, in one pass over each:
+// a pass for each station would be quadratic when all of them change.
+func (s *Stations) gather(by map[int32]*gathered) {
+	for _, st := range s.stops.All() {
+		if g := by[st.station]; g != nil {
+			g.stops = append(g.stops, st)
+		}
+	}
+	for k, l := range s.links.All() {
+		if g := by[k.station]; g != nil {
+			if g.links == nil {
+				g.links = make(map[linkKey]*link)
+			}
+			g.links[k] = l
+		}
+	}
+	for k := range s.rows.All() {
+		if g := by[k.station]; g != nil {
+			g.rows = append(g.rows, k)
+		}
+	}
+}
+
 // derive says which rows a station has now.
-func (s *Stations) derive(station int32) map[linkKey]rowText {
+func (s *Stations) derive(station int32, g *gathered) map[linkKey]rowText {
 	var name string
 	var newest int64
 	flagged := make(map[string]int32)
-	for _, st := range s.stops.All() {
-		if st.station != station {
-			continue
-		}
+	for _, st := range g.stops {
 		if st.seq > newest {
 			newest, name = st.seq, st.name
 		}
@@ -274,10 +303,8 @@ func (s *Stations) derive(station int32) map[linkKey]rowText {
 		return rows // on a line perhaps, but nothing knows its name yet
 	}
 	if s.linked.Peek(station) != nil {
-		for k, l := range s.links.All() {
-			if k.station == station {
-				rows[k] = rowText{name, l.order}
-			}
+		for k, l := range g.links {
+			rows[k] = rowText{name, l.order}
 		}
 		return rows
 	}
@@ -289,14 +316,14 @@ func (s *Stations) derive(station int32) map[linkKey]rowText {
 
 // Flush emits the rows that changed, deletes those that are gone, and writes the state.
 func (s *Stations) Flush(out Output) error {
-	stations := make([]int32, 0, len(s.touched))
+	stations := make(map[int32]*gathered, len(s.touched))
 	for id := range s.touched {
-		stations = append(stations, id)
+		stations[id] = &gathered{}
 	}
-	slices.Sort(stations)
 	clear(s.touched)
-	for _, id := range stations {
-		if err := s.flushStation(id, out); err != nil {
+	s.gather(stations)
+	for _, id := range slices.Sorted(maps.Keys(stations)) {
+		if err := s.flushStation(id, stations[id], out); err != nil {
 			return err
 		}
 	}
@@ -304,11 +331,11 @@ func (s *Stations) Flush(out Output) error {
 	return nil
 }
 
-func (s *Stations) flushStation(station int32, out Output) error {
-	want := s.derive(station)
+func (s *Stations) flushStation(station int32, g *gathered, out Output) error {
+	want := s.derive(station, g)
 	s.scratch = s.scratch[:0]
-	for k := range s.rows.All() {
-		if _, keep := want[k]; k.station == station && !keep {
+	for _, k := range g.rows {
+		if _, keep := want[k]; !keep {
 			s.scratch = append(s.scratch, k)
 		}
 	}
