@@ -82,10 +82,10 @@ func (p *platform) ensureTopics(ctx context.Context) error {
 		return err
 	}
 	defer cl.Close()
-	if err := p.sameLayout(ctx, cl); err != nil {
-		return err
+	var report kafka.TopicsReport
+	if err = p.sameLayout(ctx, cl); err == nil {
+		report, err = kafka.EnsureTopics(ctx, cl, p.specs(), p.Replication)
 	}
-	report, err := kafka.EnsureTopics(ctx, cl, p.specs(), p.Replication)
 	switch {
 	case errors.Is(err, kafka.ErrCreate) && (errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed)):
 		return fmt.Errorf("%w: topics are missing, and user %q may not create them: start a role that may, or allow it Create (docs/security.md)", errNotYet, p.principal())
