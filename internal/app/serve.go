@@ -31,6 +31,9 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	fmt.Fprintf(o.Out, "website  http://%s\n", s.server.Addr())
+	if p.MetricsAddr == p.HTTPAddr {
+		p.MetricsAddr = "" // the website answers there
+	}
 	return p.withMetrics(ctx, s.run)
 }
 
