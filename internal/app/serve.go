@@ -31,9 +31,6 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	fmt.Fprintf(o.Out, "website  http://%s\n", s.server.Addr())
-	if p.MetricsAddr == p.HTTPAddr {
-		p.MetricsAddr = "" // the website answers there
-	}
 	return p.withMetrics(ctx, s.run)
 }
 
@@ -56,6 +53,9 @@ type site struct {
 // newSite makes the website; it tells of the parts that run beside it in this
 // process, and of the disk of the embedded broker where space is given.
 func (p *platform) newSite(ctx context.Context, beside parts, space func() (free, size uint64, ok bool)) (_ *site, err error) {
+	if p.MetricsAddr == p.HTTPAddr {
+		p.MetricsAddr = "" // the website answers there
+	}
 	s := &site{watch: p.newLogWatch(space)}
 	latency := newEventLatency()
 	log := p.log("serve")

@@ -58,7 +58,6 @@ func retained(t *testing.T, compacted []string) exactly.Stats {
 	}
 	close(open)
 	testkit.Wait(t, 20*time.Second, "the stage goes on", func() bool { return committed(k) >= n })
-	time.Sleep(200 * time.Millisecond) // the counters follow the commit
 	w.stop(t)
 	return w.Stats()
 }

@@ -292,8 +292,20 @@ func TestCheckSaysWhatIsWrongAndWhatIsWell(t *testing.T) {
 			t.Errorf("no word of %q in\n%s", want, p.Output())
 		}
 	}
-	city := start(t, append([]string{"--data", t.TempDir()}, at.Args()...)...)
+	more := system.FreePorts(t)
+	watched := append([]string{"--metrics-addr", more.HTTP, "--debug-addr", more.Kafka}, at.Args()...)
+	city := start(t, append([]string{"--data", t.TempDir()}, watched...)...)
 	system.Ready(t, city, at)
+	if err := <-start(t, append([]string{"health"}, watched...)...).Done(); err != nil {
+		t.Errorf("the whole runs, and is not healthy: %v", err)
+	}
+	for _, url := range []string{"http://" + more.HTTP + "/metrics", "http://" + more.Kafka + "/debug/pprof/"} {
+		if resp, err := http.Get(url); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %v %v", url, resp, err)
+		} else {
+			resp.Body.Close()
+		}
+	}
 	p = start(t, append([]string{"check"}, at.Args()...)...)
 	if err := <-p.Done(); err != nil || strings.Contains(p.Output(), "FAIL") {
 		t.Errorf("%v:\n%s", err, p.Output())

@@ -1,5 +1,5 @@
 import type { Live } from './city/live.svelte'
-import type { Motion } from './city/motion'
+import { OVERDUE_MS, type Motion } from './city/motion'
 
 const clock = new Intl.DateTimeFormat('en-US', { timeZone: 'America/Chicago', hour: 'numeric', minute: '2-digit', second: '2-digit' })
 const minute = new Intl.DateTimeFormat('en-US', { timeZone: 'America/Chicago', hour: 'numeric', minute: '2-digit' })
@@ -44,9 +44,6 @@ export function span(s: number): string {
   return `${Math.floor(m / 60)} h ${m % 60} min`
 }
 
-/** How long after its time a train is called overdue, ms. */
-export const OVERDUE_MS = 8000
-
 /** "due", "1 min", "12 min" until a time. */
 export function until(at: number, now: number): string {
   const s = (at - now) / 1000
@@ -72,10 +69,10 @@ export function bytes(n: number): string {
   return n < 1024 ? `${n} B` : n < 1_048_576 ? `${(n / 1024).toFixed(1)} KB` : `${(n / 1_048_576).toFixed(1)} MB`
 }
 
-/** Where a train goes, as on its sign: "Howard-bound". */
-export function toward(live: Live, m: Motion): string {
+/** Where a train goes, as on its sign: "Howard-bound"; at its present call, or at another one. */
+export function toward(live: Live, m: Motion, call = m.train.call): string {
   void live.trainsVersion // a motion is the same object whatever its train does
-  const c = m.way.pattern.calls[m.train.call]
+  const c = m.way.pattern.calls[call]
   const line = live.lines.get(m.way.pattern.line)
   return c && line ? line.toward[c.dir === 'b' ? 1 : 0] : ''
 }

@@ -4,6 +4,9 @@ import type { NetworkPattern } from './wire'
 /** Acceleration and braking of a train in m/s² of city time. */
 const ACCELERATION = 1.1
 
+/** How long after its time a train is called overdue, ms. */
+export const OVERDUE_MS = 8000
+
 /** A train without news waits this many metres short of the platform. */
 const SHORT = 25
 
@@ -126,7 +129,7 @@ export class Motion {
     if (city <= depart) return from
     const run = this.way.ahead(from, this.way.at(t.next))
     this.sight = run > 0 ? 'moving' : 'standing'
-    if (city > t.due + 8000) this.sight = 'overdue'
+    if (city > t.due + OVERDUE_MS) this.sight = 'overdue'
     const reach = Math.max(0, run - Math.min(SHORT, run / 10))
     return from + profile(reach, Math.max(1, (t.due - depart) / 1000), (city - depart) / 1000)
   }
