@@ -36,7 +36,7 @@ type settings struct {
 	MetricsAddr  string `help:"Where roles answer /metrics and /healthz, besides the website; none: nowhere." placeholder:"ADDR" group:"Listeners"`
 	DebugAddr    string `help:"Where Go's profiles are served; none: nowhere." placeholder:"ADDR" group:"Listeners"`
 	Control      string `help:"Who may change speed and pause on the website: on, off, or auto (on if it listens on loopback)." default:"auto" placeholder:"WHO" group:"Listeners"`
-	Hosts        string `help:"Further host names the website answers to, with commas between." placeholder:"NAMES" group:"Listeners"`
+	Hosts        string `help:"Further host names that requests over HTTP may be for, with commas between." placeholder:"NAMES" group:"Listeners"`
 	MaxViewers   string `help:"Most viewers at once." default:"20000" placeholder:"N" group:"Listeners"`
 
 	Brokers           string `help:"Kafka brokers, with commas between; none: the embedded broker." placeholder:"HOST:PORT,…" group:"Kafka"`

@@ -22,7 +22,7 @@ func Gateway(ctx context.Context, o Options) error {
 }
 
 func (p *platform) newGateway() (*gateway.Gateway, error) {
-	return gateway.New(gateway.Config{Addr: p.GatewayAddr, Kafka: p.kafka, Protect: p.Protect, Registry: p.registry, Logger: p.log("gateway"), Metrics: p.metrics})
+	return gateway.New(gateway.Config{Addr: p.GatewayAddr, Kafka: p.kafka, Protect: p.Protect, Hosts: p.Hosts, Registry: p.registry, Logger: p.log("gateway"), Metrics: p.metrics})
 }
 
 // ownGateway makes the gateway of ell at addr the REST Proxy where none is

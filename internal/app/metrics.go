@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
+
+	"ell/internal/access"
 )
 
 // withMetrics runs roles, and beside them a small listener for /healthz and
@@ -25,14 +27,14 @@ func (p *platform) withMetrics(ctx context.Context, run func(context.Context) er
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return run(ctx) })
-	g.Go(func() error { return profiles(ctx, p.DebugAddr) })
+	g.Go(func() error { return p.profiles(ctx) })
 	if l == nil {
 		return g.Wait()
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{Timeout: 5 * time.Second}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	srv := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	srv := &http.Server{Handler: access.NewHosts(l.Addr(), p.Hosts).Guard(mux), ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	g.Go(func() error {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve metrics: %w", err)

@@ -34,7 +34,7 @@ func Up(ctx context.Context, o Options) (err error) {
 			return errors.New("--registry, --kafka-tls and --kafka-sasl are about a cluster, which --brokers names; without --brokers the embedded broker and registry are used")
 		}
 		stack, err = embedded.Open(ctx, embedded.Options{
-			DataDir: o.Data, KafkaAddr: o.KafkaAddr, RegistryAddr: o.RegistryAddr, Network: cta.Chicago(), Logger: o.Log,
+			DataDir: o.Data, KafkaAddr: o.KafkaAddr, RegistryAddr: o.RegistryAddr, Hosts: o.Hosts, Network: cta.Chicago(), Logger: o.Log,
 			HoldRetention: slow.hold,
 		})
 		if err != nil {

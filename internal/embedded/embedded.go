@@ -28,6 +28,7 @@ type Options struct {
 	DataDir      string       // created if it is not there
 	KafkaAddr    string       // "": 127.0.0.1:9092; port 0: any
 	RegistryAddr string       // "": 127.0.0.1:8081; port 0: any
+	Hosts        []string     // further host names that requests to the registry may be for
 	Network      *cta.Network // fills the station database the first time
 	// MinFree is the space on the data folder's disk below which the broker
 	// takes no records; 0 means 64 MiB, negative never.
@@ -105,7 +106,7 @@ func Open(ctx context.Context, o Options) (_ *Stack, err error) {
 	if s.db, err = openDatabase(ctx, filepath.Join(s.folder.dir, databaseFile), o.Network); err != nil {
 		return nil, err
 	}
-	if s.registry, err = openRegistry(filepath.Join(s.folder.dir, "registry.journal"), o.RegistryAddr, clean, log); err != nil {
+	if s.registry, err = openRegistry(filepath.Join(s.folder.dir, "registry.journal"), o.RegistryAddr, o.Hosts, clean, log); err != nil {
 		return nil, err
 	}
 	if s.broker, err = openBroker(filepath.Join(s.folder.dir, "kafka"), o, clean, log); err != nil {

@@ -19,6 +19,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"ell/internal/access"
 )
 
 // registry is the library's in-memory schema registry made durable and strict:
@@ -51,7 +53,7 @@ type change struct {
 	Answer json.RawMessage `json:"answer"` // what it was answered with; ids must come out the same
 }
 
-func openRegistry(path, addr string, clean bool, log *slog.Logger) (_ *registry, err error) {
+func openRegistry(path, addr string, hosts []string, clean bool, log *slog.Logger) (_ *registry, err error) {
 	r := &registry{
 		fake:   srfake.NewRegistry(srfake.WithGlobalCompat(sr.CompatFullTransitive)).Handler(),
 		log:    log,
@@ -70,7 +72,7 @@ func openRegistry(path, addr string, clean bool, log *slog.Logger) (_ *registry,
 	}
 	r.url = "http://" + ln.Addr().String()
 	r.srv = &http.Server{
-		Handler:           http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(r, registryBody)),
+		Handler:           access.NewHosts(ln.Addr(), hosts).Guard(http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(r, registryBody))),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      15 * time.Second,

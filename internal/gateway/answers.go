@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"ell/internal/access"
 	"ell/internal/kafka"
 )
 
@@ -60,6 +61,8 @@ func (g *Gateway) answer(f func(http.ResponseWriter, *http.Request) error) http.
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		err := error(&apiError{http.StatusNotAcceptable, http.StatusNotAcceptable, "HTTP 406 Not Acceptable: this answers in " + mediaAnswer})
 		switch {
+		case !g.hosts.Include(r.Host):
+			err = &apiError{http.StatusMisdirectedRequest, http.StatusMisdirectedRequest, access.WrongHost}
 		case !g.cfg.Protect.Allows(r):
 			w.Header().Set("WWW-Authenticate", `Basic realm="ell REST Proxy"`)
 			err = &apiError{http.StatusUnauthorized, codeUnauthenticated, "Authentication required: this asks for a user and a password"}

@@ -52,6 +52,7 @@ type Registry interface {
 type Config struct {
 	Addr     string          // default 127.0.0.1:8082
 	Protect  access.Listener // TLS and basic authentication; zero: neither
+	Hosts    []string        // further host names that requests may be for, as of the website
 	Kafka    kafka.Config
 	Registry Registry
 	MaxBody  int64                 // bytes of a request; default 1 MiB
@@ -64,6 +65,7 @@ type Config struct {
 type Gateway struct {
 	cfg      Config
 	listener net.Listener
+	hosts    access.Hosts
 	cl       *kgo.Client
 	adm      *kadm.Client
 	working  chan struct{} // a place for each request to produce whose body is there
@@ -123,7 +125,7 @@ func New(cfg Config) (*Gateway, error) {
 		cl.Close()
 		return nil, errors.Join(fmt.Errorf("REST Proxy: %w", err), l.Close())
 	}
-	return &Gateway{cfg: cfg, listener: protected, cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), large: make(chan struct{}, maxAtOnce), metrics: counts, codecs: map[string]*codec{}}, nil
+	return &Gateway{cfg: cfg, listener: protected, hosts: access.NewHosts(l.Addr(), cfg.Hosts), cl: cl, adm: kadm.NewClient(cl), working: make(chan struct{}, maxAtOnce), large: make(chan struct{}, maxAtOnce), metrics: counts, codecs: map[string]*codec{}}, nil
 }
 
 // choosing takes the partition that a record names, and lets the key decide

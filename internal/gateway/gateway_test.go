@@ -283,7 +283,7 @@ func TestOnlyWhatFailsBeforeTheClientGoesIsWarnedOf(t *testing.T) {
 		warned bool
 	}{{"one who went away", gone, false}, {"one who waits", t.Context(), true}} {
 		said.Reset()
-		g.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(c.ctx, "GET", "/topics", nil))
+		g.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(c.ctx, "GET", "http://localhost/topics", nil))
 		if warned := strings.Contains(said.String(), "request failed"); warned != c.warned {
 			t.Errorf("%s: warned %v; the log has %q", c.client, warned, said.String())
 		}

@@ -18,7 +18,7 @@ import (
 )
 
 // document is an answer that is known beforehand: its bytes, the same
-// compressed, and its tag.
+// compressed, and the tag of both, which is weak as they are not the same bytes.
 type document struct {
 	contentType string
 	cache       string
@@ -32,7 +32,7 @@ const minGzip = 860
 
 func newDocument(contentType, cache string, body []byte) (*document, error) {
 	sum := sha256.Sum256(body)
-	d := &document{contentType: contentType, cache: cache, plain: body, etag: `"` + hex.EncodeToString(sum[:12]) + `"`}
+	d := &document{contentType: contentType, cache: cache, plain: body, etag: `W/"` + hex.EncodeToString(sum[:12]) + `"`}
 	if len(body) < minGzip {
 		return d, nil
 	}
@@ -88,7 +88,7 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func matches(header, etag string) bool {
 	for part := range strings.SplitSeq(header, ",") {
 		part = strings.TrimSpace(part)
-		if part == "*" || strings.TrimPrefix(part, "W/") == etag {
+		if part == "*" || strings.TrimPrefix(part, "W/") == strings.TrimPrefix(etag, "W/") {
 			return true
 		}
 	}

@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
+
+	"ell/internal/access"
 )
 
 // contentPolicy lets pages use what comes from this server and nothing else.
@@ -69,40 +69,17 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-// hostAllowed refuses requests for names that are not ours: a page of another
-// site whose name was pointed at this address (DNS rebinding) could read
-// everything otherwise.
-func (s *Server) hostAllowed(onLoopback bool) func(http.Handler) http.Handler {
-	names := make(map[string]bool)
-	for _, h := range s.cfg.Hosts {
-		names[strings.ToLower(strings.TrimSuffix(h, "."))] = true
-	}
-	if onLoopback {
-		names["localhost"] = true
-	}
-	anyName := !onLoopback && len(s.cfg.Hosts) == 0
+// forHosts refuses requests for names that are not ours.
+func forHosts(hosts access.Hosts) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !anyName && !hostIn(r.Host, names, onLoopback) {
-				writeError(w, r, http.StatusMisdirectedRequest, "this server does not answer for that host name; add it with --hosts")
+			if !hosts.Include(r.Host) {
+				writeError(w, r, http.StatusMisdirectedRequest, access.WrongHost)
 				return
 			}
 			next.ServeHTTP(w, r)
 		})
 	}
-}
-
-func hostIn(host string, names map[string]bool, onLoopback bool) bool {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
-	if names[name] {
-		return true
-	}
-	ip, err := netip.ParseAddr(name)
-	return err == nil && (ip.IsLoopback() || !onLoopback)
 }
 
 // sameOriginOnly refuses pages of other sites. Clients that are no browser send

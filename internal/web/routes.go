@@ -2,10 +2,11 @@ package web
 
 import (
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
+
+	"ell/internal/access"
 )
 
 // route is one address of the server. Anything else is not found.
@@ -52,7 +53,7 @@ func (s *Server) table() []route {
 }
 
 // routes builds the handler: the table of addresses inside the chain of guards.
-func (s *Server) routes(onLoopback bool) http.Handler {
+func (s *Server) routes(hosts access.Hosts) http.Handler {
 	mux := http.NewServeMux()
 	paths := make(map[string]methods)
 	for _, r := range s.table() {
@@ -69,7 +70,7 @@ func (s *Server) routes(onLoopback bool) http.Handler {
 	}
 	mux.Handle("/", s.metrics.count("other", http.HandlerFunc(s.notFound)))
 	// The first guard is the outermost.
-	return chain(mux, recovered(s.cfg.Logger), headers, s.hostAllowed(onLoopback), bounded)
+	return chain(mux, recovered(s.cfg.Logger), headers, forHosts(hosts), bounded)
 }
 
 func chain(h http.Handler, guards ...func(http.Handler) http.Handler) http.Handler {
@@ -110,8 +111,3 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 }
 
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
-
-func loopback(a net.Addr) bool {
-	t, ok := a.(*net.TCPAddr)
-	return ok && t.IP.IsLoopback()
-}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ell/internal/access"
 	"ell/internal/board"
 	"ell/internal/cta"
 	"ell/internal/event"
@@ -99,7 +100,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s for the website (is another ell running? choose another address with --http-addr): %w", s.cfg.Addr, err)
 	}
-	s.handler = s.routes(loopback(s.listener.Addr()))
+	s.handler = s.routes(access.NewHosts(s.listener.Addr(), s.cfg.Hosts))
 	s.http = &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,

@@ -306,6 +306,21 @@ func TestCheckSaysWhatIsWrongAndWhatIsWell(t *testing.T) {
 			resp.Body.Close()
 		}
 	}
+	for _, url := range []string{at.HTTP + "/healthz", at.Registry + "/subjects", at.Gateway + "/topics", more.HTTP + "/metrics", more.Kafka + "/debug/pprof/"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "evil.test" // a page of another site, whose name leads here
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusMisdirectedRequest {
+			t.Errorf("%s answers for another site's name: %s", url, resp.Status)
+		}
+	}
 	p = start(t, append([]string{"check"}, at.Args()...)...)
 	if err := <-p.Done(); err != nil || strings.Contains(p.Output(), "FAIL") {
 		t.Errorf("%v:\n%s", err, p.Output())
