@@ -95,6 +95,10 @@ test("the address carries the state of a view", async () => {
   await page.goBack();
   await page.getByRole("link", { name: "Station board" }).waitFor();
   assert.match(page.url(), /lines=red,blue/);
+  // Closing the card leaves the keys to the map rather than to nobody.
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.waitForURL((url) => !url.searchParams.has("at"));
+  assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? ""), /^Map of the/);
   await close();
 });
 
