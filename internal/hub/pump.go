@@ -12,7 +12,7 @@ import (
 
 // gather is how long the first change after a pause waits for others of its
 // kind: records of one transaction reach the board in several batches.
-const gather = 10 * time.Millisecond
+const gather = 3 * time.Millisecond
 
 // framePeriod is the least time between two frames.
 const framePeriod = 20 * time.Millisecond
