@@ -29,15 +29,16 @@ type settings struct {
 	At        string `help:"When a new city begins, in Chicago: '2026-04-14 07:30' or 'now'." default:"2026-04-14 07:30" placeholder:"TIME" group:"City"`
 	Incidents string `help:"How often service is disturbed: off, light, normal or heavy." default:"normal" placeholder:"RATE" group:"City"`
 
-	HTTPAddr     string `name:"http-addr" help:"Where the website listens." default:"127.0.0.1:8888" placeholder:"ADDR" group:"Listeners"`
-	KafkaAddr    string `help:"Where the embedded broker listens." default:"127.0.0.1:9092" placeholder:"ADDR" group:"Listeners"`
-	RegistryAddr string `help:"Where the embedded schema registry listens." default:"127.0.0.1:8081" placeholder:"ADDR" group:"Listeners"`
-	GatewayAddr  string `help:"Where the REST Proxy listens." default:"127.0.0.1:8082" placeholder:"ADDR" group:"Listeners"`
-	MetricsAddr  string `help:"Where roles answer /metrics and /healthz, besides the website; none: nowhere." placeholder:"ADDR" group:"Listeners"`
-	DebugAddr    string `help:"Where Go's profiles are served; none: nowhere." placeholder:"ADDR" group:"Listeners"`
-	Control      string `help:"Who may change speed and pause on the website: on, off, or auto (on if it listens on loopback)." default:"auto" placeholder:"WHO" group:"Listeners"`
-	Hosts        string `help:"Further host names that requests over HTTP may be for, with commas between." placeholder:"NAMES" group:"Listeners"`
-	MaxViewers   string `help:"Most viewers at once." default:"20000" placeholder:"N" group:"Listeners"`
+	HTTPAddr      string `name:"http-addr" help:"Where the website listens." default:"127.0.0.1:8888" placeholder:"ADDR" group:"Listeners"`
+	KafkaAddr     string `help:"Where the embedded broker listens." default:"127.0.0.1:9092" placeholder:"ADDR" group:"Listeners"`
+	RegistryAddr  string `help:"Where the embedded schema registry listens." default:"127.0.0.1:8081" placeholder:"ADDR" group:"Listeners"`
+	GatewayAddr   string `help:"Where the REST Proxy listens." default:"127.0.0.1:8082" placeholder:"ADDR" group:"Listeners"`
+	MetricsAddr   string `help:"Where roles answer /metrics and /healthz, besides the website; none: nowhere." placeholder:"ADDR" group:"Listeners"`
+	DebugAddr     string `help:"Where Go's profiles are served; none: nowhere." placeholder:"ADDR" group:"Listeners"`
+	Control       string `help:"Who may change speed and pause on the website: on, off, or auto (on if it listens on loopback and has no further host name)." default:"auto" placeholder:"WHO" group:"Listeners"`
+	Hosts         string `help:"Further host names that requests over HTTP may be for, with commas between." placeholder:"NAMES" group:"Listeners"`
+	MaxViewers    string `help:"Most viewers at once." default:"20000" placeholder:"N" group:"Listeners"`
+	MaxPerAddress string `name:"max-viewers-per-address" help:"Most viewers at once from one address; 0: any number, as behind a proxy, whose address all have." default:"256" placeholder:"N" group:"Listeners"`
 
 	Brokers           string `help:"Kafka brokers, with commas between; none: the embedded broker." placeholder:"HOST:PORT,…" group:"Kafka"`
 	Topics            string `help:"Layout of the sensors' topics: per-station or shared." default:"per-station" placeholder:"LAYOUT" group:"Kafka"`

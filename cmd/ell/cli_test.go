@@ -144,3 +144,21 @@ func TestHelpNamesEveryCommand(t *testing.T) {
 		}
 	}
 }
+
+func TestViewersControlTheCityOnlyWhereNoOthersCallIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings settings
+		want     bool
+	}{
+		"on loopback they do":                {settings{Control: "auto", HTTPAddr: "127.0.0.1:8888"}, true},
+		"elsewhere they do not":              {settings{Control: "auto", HTTPAddr: "0.0.0.0:8888"}, false},
+		"nor through a proxy on loopback":    {settings{Control: "auto", HTTPAddr: "127.0.0.1:8888", Hosts: "ell.example.org"}, false},
+		"they do wherever the operator says": {settings{Control: "on", HTTPAddr: "0.0.0.0:8888", Hosts: "ell.example.org"}, true},
+		"and do not where it says so":        {settings{Control: "off", HTTPAddr: "127.0.0.1:8888"}, false},
+	} {
+		var f faults
+		if got := c.settings.controls(&f); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

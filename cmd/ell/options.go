@@ -31,23 +31,24 @@ func (f *faults) add(flag, format string, args ...any) {
 func (s settings) options(readFile func(string) ([]byte, error), getenv func(string) (string, bool)) (app.Options, error) {
 	var f faults
 	o := app.Options{
-		Data:         s.Data,
-		LogJSON:      s.LogFmt == "json",
-		HTTPAddr:     f.addr("http-addr", s.HTTPAddr),
-		KafkaAddr:    f.addr("kafka-addr", s.KafkaAddr),
-		RegistryAddr: f.addr("registry-addr", s.RegistryAddr),
-		GatewayAddr:  f.addr("gateway-addr", s.GatewayAddr),
-		Hosts:        list(s.Hosts),
-		Brokers:      f.brokers(list(s.Brokers)),
-		Names:        event.Names{Prefix: f.prefix(s.Prefix), Layout: event.Layout(f.oneOf("topics", s.Topics, string(event.PerStation), string(event.Shared)))},
-		Instance:     f.instance(s.Instance),
-		Incidents:    f.oneOf("incidents", s.Incidents, "off", "light", "normal", "heavy"),
-		Speed:        f.number("speed", s.Speed, event.MinSpeed, event.MaxSpeed),
-		Seed:         f.integer("seed", s.Seed, -1<<62, 1<<62),
-		MaxViewers:   int(f.integer("max-viewers", s.MaxViewers, 1, 1_000_000)),
-		Leave:        f.oneOf("on-stop", s.OnStop, "keep", "leave") == "leave",
-		CommitEvery:  f.duration("commit-every", s.CommitEvery, time.Millisecond, 2*time.Second),
-		KafkaSASL:    s.KafkaSASL, KafkaUser: s.KafkaUser,
+		Data:          s.Data,
+		LogJSON:       s.LogFmt == "json",
+		HTTPAddr:      f.addr("http-addr", s.HTTPAddr),
+		KafkaAddr:     f.addr("kafka-addr", s.KafkaAddr),
+		RegistryAddr:  f.addr("registry-addr", s.RegistryAddr),
+		GatewayAddr:   f.addr("gateway-addr", s.GatewayAddr),
+		Hosts:         list(s.Hosts),
+		Brokers:       f.brokers(list(s.Brokers)),
+		Names:         event.Names{Prefix: f.prefix(s.Prefix), Layout: event.Layout(f.oneOf("topics", s.Topics, string(event.PerStation), string(event.Shared)))},
+		Instance:      f.instance(s.Instance),
+		Incidents:     f.oneOf("incidents", s.Incidents, "off", "light", "normal", "heavy"),
+		Speed:         f.number("speed", s.Speed, event.MinSpeed, event.MaxSpeed),
+		Seed:          f.integer("seed", s.Seed, -1<<62, 1<<62),
+		MaxViewers:    int(f.integer("max-viewers", s.MaxViewers, 1, 1_000_000)),
+		MaxPerAddress: int(f.integer("max-viewers-per-address", s.MaxPerAddress, 0, 1_000_000)),
+		Leave:         f.oneOf("on-stop", s.OnStop, "keep", "leave") == "leave",
+		CommitEvery:   f.duration("commit-every", s.CommitEvery, time.Millisecond, 2*time.Second),
+		KafkaSASL:     s.KafkaSASL, KafkaUser: s.KafkaUser,
 	}
 	r := secrecy{&f, readFile, getenv}
 	o.Registry = r.neighbour("registry", s.Registry, s.RegistryBy)
@@ -110,7 +111,8 @@ func (s settings) controls(f *faults) bool {
 	case "off":
 		return false
 	}
-	return onLoopback(s.HTTPAddr)
+	// One who has a name for others is called by them through a proxy.
+	return onLoopback(s.HTTPAddr) && len(list(s.Hosts)) == 0
 }
 
 // onLoopback says whether who listens at addr is heard on this machine alone.

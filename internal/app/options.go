@@ -31,9 +31,10 @@ type Options struct {
 	DebugAddr                                      string // profiles; "": none
 	MetricsAddr                                    string // of roles without a website; "": none
 
-	Control    bool     // viewers may change speed and pause
-	Hosts      []string // further host names the website answers to
-	MaxViewers int
+	Control       bool     // viewers may change speed and pause
+	Hosts         []string // further host names the website answers to
+	MaxViewers    int
+	MaxPerAddress int // of them from one address; 0: any number
 
 	Brokers        []string // none: the embedded broker
 	Names          event.Names

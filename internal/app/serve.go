@@ -66,7 +66,11 @@ func (p *platform) newSite(ctx context.Context, beside parts, space func() (free
 	if err != nil {
 		return nil, err
 	}
-	if s.hub, err = hub.New(hub.Options{MaxViewers: p.MaxViewers, Logger: log}); err != nil {
+	perAddress := p.MaxPerAddress
+	if perAddress == 0 {
+		perAddress = -1
+	}
+	if s.hub, err = hub.New(hub.Options{MaxViewers: p.MaxViewers, MaxPerIP: perAddress, Logger: log}); err != nil {
 		return nil, err
 	}
 	s.pump = hub.NewPump(s.board, s.hub, log)
