@@ -26,7 +26,7 @@ func NewHosts(addr net.Addr, further []string) Hosts {
 	t, ok := addr.(*net.TCPAddr)
 	h := Hosts{further: make(map[string]bool), loopback: ok && t.IP.IsLoopback()}
 	for _, name := range further {
-		h.further[strings.ToLower(strings.TrimSuffix(name, "."))] = true
+		h.further[canonical(name)] = true
 	}
 	if h.loopback {
 		h.further["localhost"] = true
@@ -44,13 +44,16 @@ func (h Hosts) Include(host string) bool {
 	if bare, _, err := net.SplitHostPort(host); err == nil {
 		name = bare
 	}
-	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	name = canonical(strings.Trim(name, "[]"))
 	if h.further[name] {
 		return true
 	}
 	ip, err := netip.ParseAddr(name)
 	return err == nil && (ip.IsLoopback() || !h.loopback)
 }
+
+// canonical is a host name as it is compared: without case and the root's dot.
+func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // Guard answers requests for other hosts with 421 and WrongHost.
 func (h Hosts) Guard(next http.Handler) http.Handler {

@@ -20,7 +20,7 @@ export function parse(path: string, search: string): Place {
   }
   if (first === '') return { view: 'system', id: '', query }
   if ((first === 'line' || first === 'station' || first === 'train') && id !== '') return { view: first, id, query }
-  if (first === 'pipeline') return { view: 'pipeline', id: id.replace(/^topics?\//, ''), query }
+  if (first === 'pipeline') return { view: 'pipeline', id: id.replace(/^topics?(\/|$)/, ''), query }
   return { view: 'none', id: '', query }
 }
 

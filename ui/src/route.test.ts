@@ -9,6 +9,7 @@ describe('addresses', () => {
     ['/train/RD%20101', 'train', 'RD 101'],
     ['/pipeline', 'pipeline', ''],
     ['/pipeline/topics/org.chicago.cta.trains.v1', 'pipeline', 'org.chicago.cta.trains.v1'],
+    ['/pipeline/topics', 'pipeline', ''],
     ['/line', 'none', ''],
     ['/train/%E0%A4%A', 'none', ''],
     ['/metrics', 'none', ''],
