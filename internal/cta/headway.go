@@ -110,7 +110,15 @@ func (s *directionService) headway(t time.Time) time.Duration {
 		}
 	}
 	// A trip of the day before may still be under way, and the next trip may be the next day's.
-	for _, d := range [...]ServiceDay{ServiceDayOf(day.Start.Add(-time.Minute)), day, day.Next()} {
+	days := [3]ServiceDay{1: day}
+	lo, hi := 1, 2
+	if from < dayStart*60 {
+		lo, days[0] = 0, ServiceDayOf(day.Start.Add(-time.Minute))
+	}
+	if to >= day.Minute(day.End) {
+		hi, days[2] = 3, day.Next()
+	}
+	for _, d := range days[lo:hi] {
 		trips := s.trips[d.Type]
 		begin, end := day.Minute(d.Start), day.Minute(d.End)
 		shift := begin - dayStart*60

@@ -57,11 +57,14 @@ func (d *Decoder) arrival(r *Record, a *Arrival) error {
 		if h.Key != HeaderPattern || len(h.Value) > maxText {
 			continue
 		}
-		s, ok := in.get(h.Value)
-		if !ok {
-			return poisonf("header %s is not UTF-8", HeaderPattern)
+		if string(h.Value) != last.pattern {
+			s, ok := in.get(h.Value)
+			if !ok {
+				return poisonf("header %s is not UTF-8", HeaderPattern)
+			}
+			last.pattern = s
 		}
-		a.Pattern = s
+		a.Pattern = last.pattern
 	}
 	return same(station, a.StationID)
 }
