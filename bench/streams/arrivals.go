@@ -98,9 +98,7 @@ func (l *loader) Arrival(a *event.Arrival) {
 		Topic: l.want.names.Arrivals(a.StationID, l.slugs[a.StationID]), Key: l.arena[k:v:v], Value: l.arena[v:len(l.arena):len(l.arena)],
 		Headers: []kgo.RecordHeader{{Key: event.HeaderPattern, Value: []byte(a.Pattern)}},
 	}
-	if l.want.names.Layout == event.Shared {
-		r.Partition = event.StationPartition(a.StationID)
-	}
+	r.Partition = l.want.names.ArrivalPartition(a.Line)
 	l.b.cl.Produce(l.ctx, r, func(_ *kgo.Record, err error) {
 		if err != nil {
 			select {

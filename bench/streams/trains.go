@@ -20,7 +20,7 @@ import (
 type rail struct {
 	contestant
 	layout event.Layout
-	// groups are the consumer group of the arrivals and that of the topic by line, and topic names that.
+	// groups are the consumer group of the arrivals and, where they are brought together by line first, that of the topic by line and its name.
 	groups  func(b *bench, prefix, group string) (first, second, byLine string)
 	outputs func(prefix, group string) (trains, lines string)
 	specs   func(n event.Names, group string) []event.TopicSpec
@@ -34,9 +34,7 @@ func rails() []rail {
 					"--topics", string(layout), "--prefix", prefix, "--instance", "bench", "--log", "info"}
 			}},
 			layout: layout,
-			groups: func(_ *bench, prefix, _ string) (string, string, string) {
-				return prefix + "forward", prefix + "lines", prefix + "arrivals.by_line.v1"
-			},
+			groups: func(_ *bench, prefix, _ string) (string, string, string) { return prefix + event.StageLines, "", "" },
 			outputs: func(prefix, _ string) (string, string) { return prefix + "trains.v1", prefix + "lines.v1" },
 			specs: func(n event.Names, _ string) []event.TopicSpec {
 				var refs []event.StationRef
@@ -51,11 +49,19 @@ func rails() []rail {
 		return rail{
 			contestant: contestant{name: "Kafka Streams", form: form + ", " + string(layout) + " topics", guarantee: exactlyOnce, command: kafkaStreams("Trains", form)},
 			layout:     layout,
-			groups:     func(_ *bench, _, group string) (string, string, string) { return group, group, group + ".by-line" },
+			groups: func(_ *bench, _, group string) (string, string, string) {
+				if layout == event.Shared {
+					return group, "", ""
+				}
+				return group, group, group + ".by-line"
+			},
 			outputs:    func(_, group string) (string, string) { return group + ".trains", group + ".trains.lines" },
 			specs: func(_ event.Names, group string) []event.TopicSpec {
-				return append(changelogs(group, "trains", "legs", "lines", "visits"),
-					event.TopicSpec{Name: group + ".by-line", Partitions: event.Partitions, Delete: true, RetentionMS: -1})
+				made := changelogs(group, "trains", "legs", "lines", "visits")
+				if layout == event.PerStation {
+					made = append(made, event.TopicSpec{Name: group + ".by-line", Partitions: event.Partitions, Delete: true, RetentionMS: -1})
+				}
+				return made
 			},
 		}
 	}
@@ -90,9 +96,8 @@ func (b *bench) runTrains(ctx context.Context, c rail, run int, network string) 
 	group := "trains-" + strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(c.title())) + "-" + strconv.FormatInt(time.Now().Unix(), 36)
 	first, second, byLine := c.groups(b, prefix, group)
 	trains, lines := c.outputs(prefix, group)
-	sensors := prefix + "station."
 	clean := func() error {
-		for _, s := range []string{event.StageStations, event.StageForward, event.StageTurnstiles, event.StageLines} {
+		for _, s := range []string{event.StageStations, event.StageTurnstiles, event.StageLines} {
 			if err := b.removeGroup(ctx, prefix+s); err != nil {
 				return err
 			}
@@ -101,7 +106,7 @@ func (b *bench) runTrains(ctx context.Context, c rail, run int, network string) 
 			return err
 		}
 		return b.removeMatching(ctx, func(t string) bool {
-			return strings.HasPrefix(t, group) || strings.HasPrefix(t, prefix) && !strings.HasPrefix(t, sensors)
+			return strings.HasPrefix(t, group) || strings.HasPrefix(t, prefix) && !input.MatchString(t)
 		})
 	}
 	if err := clean(); err != nil {
@@ -116,7 +121,7 @@ func (b *bench) runTrains(ctx context.Context, c rail, run int, network string) 
 	data := filepath.Join(b.work, "state-"+group)
 	defer os.RemoveAll(data)
 	env := []string{"BROKERS=" + strings.Join(b.brokers, ","), "REGISTRY=" + b.registry.URL(), "INPUT=" + names.ArrivalsPattern(), "GROUP=" + group,
-		"DATA=" + data, "OUTPUT=" + trains, "NETWORK=" + network}
+		"BY_LINE=" + byLine, "DATA=" + data, "OUTPUT=" + trains, "NETWORK=" + network}
 	p, err := b.start(group, env, c.command(b, prefix)...)
 	if err != nil {
 		return res, err
@@ -125,7 +130,7 @@ func (b *bench) runTrains(ctx context.Context, c rail, run int, network string) 
 	if err == nil {
 		err = b.awaitInput(ctx, p, first, input, int64(b.events))
 	}
-	if err == nil {
+	if err == nil && second != "" {
 		err = b.awaitDrained(ctx, p, second, byLine)
 	}
 	if err == nil {

@@ -59,7 +59,7 @@ func TestQueriesFindDataInARunningSystem(t *testing.T) {
 	})
 	t.Run("what flows is seen flowing", func(t *testing.T) {
 		for _, expr := range []string{
-			`sum(rate(ell_city_events_total[20s]))`, `max(rate(ell_topic_offsets_total{topic="org.chicago.cta.station.arrivals.v1"}[20s]))`,
+			`sum(rate(ell_city_events_total[20s]))`, `max(rate(ell_topic_offsets_total{topic="org.chicago.cta.arrivals.by_line.v1"}[20s]))`,
 			`sum(rate(ell_stage_records_in_total{stage="lines"}[20s]))`, `sum(rate(ell_stream_deliveries_total[20s]))`,
 			`sum(increase(ell_gateway_records_total[20s]))`, `ell_viewers`, `sum(ell_line_trains)`, `min(ell_log_dir_free_bytes)`,
 			`histogram_quantile(0.99, sum by (le) (rate(ell_event_latency_seconds_bucket[20s])))`,

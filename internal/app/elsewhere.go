@@ -41,15 +41,14 @@ func (p *platform) newElsewhere() *elsewhere {
 		prefix: n.Prefix,
 		topics: map[string][]string{
 			event.StageStations: {n.Stations(), n.StationLines()},
-			event.StageLines:    {n.ByLine()},
 		},
 		parts: make(map[string]map[place]*backlog), stages: make(map[string]*distant),
 	}
 	for _, t := range p.specs() {
 		_, sensor := n.StationOf(t.Name)
 		switch {
-		case sensor && n.KindOf(t.Name) == "arrivals", t.Name == n.Arrivals(0, ""):
-			e.topics[event.StageForward] = append(e.topics[event.StageForward], t.Name)
+		case sensor && n.KindOf(t.Name) == "arrivals", t.Name == n.ByLine():
+			e.topics[event.StageLines] = append(e.topics[event.StageLines], t.Name)
 		case sensor, t.Name == n.Turnstiles(0, ""):
 			e.topics[event.StageTurnstiles] = append(e.topics[event.StageTurnstiles], t.Name)
 		}

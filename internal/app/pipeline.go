@@ -30,9 +30,8 @@ func (p *platform) newFlows(s *site, beside parts) *flows {
 	}
 	inputs := [...]struct{ from, stage, topic string }{
 		{"source", event.StageStations, n.Stations()},
-		{"city", event.StageForward, p.sensors("arrivals")},
 		{"city", event.StageTurnstiles, p.sensors("turnstiles")},
-		{"forward", event.StageLines, n.ByLine()},
+		{"city", event.StageLines, p.sensors("arrivals")},
 	}
 	if beside.processor != nil {
 		state = beside.processor.state
@@ -96,7 +95,7 @@ func (p *platform) nodes(s *site, beside parts, stage func(string) (state, why s
 	add("gateway", "gateway", "REST Proxy", part, "Confluent v2 API")
 	add("registry", "registry", "Schema registry", part, p.Options.Registry.URL)
 	add("source", "source", "Station source", part, "rows of two tables, as Kafka Connect brings them")
-	for _, id := range []string{event.StageStations, event.StageForward, event.StageTurnstiles, event.StageLines} {
+	for _, id := range []string{event.StageStations, event.StageTurnstiles, event.StageLines} {
 		word, why := stage(id)
 		work := stageWork[id]
 		if why != "" {
@@ -120,7 +119,7 @@ func (p *platform) sensors(kind string) string {
 		return p.Names.Prefix + "station." + kind + ".*"
 	}
 	if kind == "arrivals" {
-		return p.Names.Arrivals(0, "")
+		return p.Names.ByLine()
 	}
 	return p.Names.Turnstiles(0, "")
 }
@@ -166,10 +165,9 @@ func (e *elsewhere) state(name string) (state, why string) {
 }
 
 var (
-	stageNames = map[string]string{"stations": "Stations", "forward": "By line", "turnstiles": "Turnstiles", "lines": "Trains and lines"}
+	stageNames = map[string]string{"stations": "Stations", "turnstiles": "Turnstiles", "lines": "Trains and lines"}
 	stageWork  = map[string]string{
 		"stations":   "joins the two tables into one row per station and line",
-		"forward":    "brings the arrivals of all stations together by line",
 		"turnstiles": "counts entries, in total and in windows of five minutes",
 		"lines":      "knows where each train is, when it is due next, and how each line runs",
 	}

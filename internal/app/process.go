@@ -30,7 +30,7 @@ func Process(ctx context.Context, o Options) error {
 	return p.withMetrics(ctx, r.run)
 }
 
-// processor is the four stages of the stream processing.
+// processor is the stages of the stream processing.
 type processor struct{ stages []stage }
 
 // stage is a runner and the name it goes by, without the prefix.
@@ -87,18 +87,13 @@ func (p *platform) newProcessor() (*processor, error) {
 // reducers share a decoder: its runner calls them from one goroutine.
 func (p *platform) stages(m *process.Map) []exactly.Stage {
 	n := p.Names
-	decoder := func() *event.Decoder { return event.NewDecoder(p.registry) }
-	forward, turnstiles, lines := decoder(), decoder(), decoder()
+	turnstiles := event.NewDecoder(p.registry)
 	owner := process.TurnstilesOwner(n)
 	return []exactly.Stage{
 		{
 			Name: event.StageStations, Topics: []string{n.Stations(), n.StationLines()}, Compacted: []string{n.Stations(), n.StationLines()}, CoPartitioned: true,
 			Changelog: n.Changelog(event.StageStations),
 			New:       func(exactly.Task) exactly.Reducer { return adapt(process.NewStations(n)) },
-		},
-		{
-			Name: event.StageForward, Topics: []string{n.ArrivalsPattern(), "^" + regexp.QuoteMeta(n.Clock()) + "$"}, Regex: true, Compacted: []string{n.Clock()},
-			New: func(exactly.Task) exactly.Reducer { return adapt(process.NewForward(forward, n, m)) },
 		},
 		{
 			Name: event.StageTurnstiles, Topics: []string{n.TurnstilesPattern()}, Regex: true,
@@ -117,14 +112,27 @@ func (p *platform) stages(m *process.Map) []exactly.Stage {
 				return adapt(process.NewTurnstiles(turnstiles, p.enc, n, t.Topic))
 			},
 		},
-		{
-			Name: event.StageLines, Topics: []string{n.ByLine()},
-			Changelog: n.Changelog(event.StageLines),
-			New: func(t exactly.Task) exactly.Reducer {
-				return adapt(process.NewLines(lines, p.enc, n, m, t.Partition))
-			},
-		},
+		p.linesStage(m),
 	}
+}
+
+// linesStage is one task a partition of the arrivals by line. With a topic per
+// station it is a single one that reads all of them and the clock, whose order
+// among each other is that in which they come.
+func (p *platform) linesStage(m *process.Map) exactly.Stage {
+	n, dec := p.Names, event.NewDecoder(p.registry)
+	s := exactly.Stage{Name: event.StageLines, Changelog: n.Changelog(event.StageLines)}
+	if n.Layout == event.Shared {
+		s.Topics = []string{n.ByLine()}
+		s.New = func(t exactly.Task) exactly.Reducer {
+			return adapt(process.NewLines(dec, p.enc, n, m, t.Partition))
+		}
+		return s
+	}
+	s.Topics, s.Regex, s.CoPartitioned = []string{n.ArrivalsPattern(), "^" + regexp.QuoteMeta(n.Clock()) + "$"}, true, true
+	s.Compacted = []string{n.Clock()}
+	s.New = func(exactly.Task) exactly.Reducer { return adapt(process.NewRail(dec, p.enc, n, m)) }
+	return s
 }
 
 // reducer is exactly.Reducer as package process has it, which knows of no

@@ -179,7 +179,7 @@ func (p *platform) rights(role string, to check.Rights) {
 			write(n.Stations(), n.StationLines(), n.ConnectOffsets())
 		}
 	case roleProcess:
-		logs := []string{n.Changelog(event.StageStations), n.Changelog(event.StageTurnstiles), n.Changelog(event.StageLines), n.ByLine()}
+		logs := []string{n.Changelog(event.StageStations), n.Changelog(event.StageTurnstiles), n.Changelog(event.StageLines)}
 		read(sensors...)
 		read(logs...)
 		read(n.Clock(), n.Stations(), n.StationLines())

@@ -19,7 +19,9 @@ const Partitions = 12
 type Layout string
 
 // The two layouts. PerStation is a topic a station, as the original
-// specification asks; Shared is one keyed topic, for networks with thousands of stations.
+// specification asks; one task has the arrivals of all lines then. Shared is one
+// topic for all arrivals, partitioned by line, and one for all entries, by
+// station: for networks with thousands of stations, and for clusters.
 const (
 	PerStation Layout = "per-station"
 	Shared     Layout = "shared"
@@ -31,10 +33,10 @@ type Names struct {
 	Layout Layout
 }
 
-// Arrivals is the topic of a station's arrivals.
+// Arrivals is the topic of a station's arrivals; in the shared layout [Names.ByLine].
 func (n Names) Arrivals(station int32, slug string) string {
 	if n.Layout == Shared {
-		return n.Prefix + "station.arrivals.v1"
+		return n.ByLine()
 	}
 	return n.Prefix + "station.arrivals." + strconv.Itoa(int(station)) + "." + slug
 }
@@ -106,7 +108,8 @@ func (n Names) Summary() string {
 
 const summary = "TURNSTILE_SUMMARY"
 
-// ByLine is the topic of arrivals partitioned by line.
+// ByLine is the topic of arrivals in the shared layout, partitioned by line, with
+// the city's clock between them ([Ticks]).
 func (n Names) ByLine() string { return n.Prefix + "arrivals.by_line.v1" }
 
 // Trains is the topic of where each train is.
@@ -136,7 +139,6 @@ func (n Names) ConnectOffsets() string { return n.Prefix + "connect.offsets" }
 // Stages of the processing that keep state in a changelog, and the city.
 const (
 	StageStations   = "stations"
-	StageForward    = "forward"
 	StageTurnstiles = "turnstiles"
 	StageLines      = "lines"
 	StageCity       = "city"
@@ -224,7 +226,7 @@ func (n Names) Specs(stations []StationRef, r Retention) []TopicSpec {
 	}
 	var out []TopicSpec
 	if n.Layout == Shared {
-		out = append(out, sensor(n.Arrivals(0, ""), Partitions), sensor(n.Turnstiles(0, ""), Partitions))
+		out = append(out, sensor(n.ByLine(), Partitions), sensor(n.Turnstiles(0, ""), Partitions))
 	} else {
 		for _, s := range stations {
 			out = append(out, sensor(n.Arrivals(s.ID, s.Slug), 1))
@@ -232,6 +234,10 @@ func (n Names) Specs(stations []StationRef, r Retention) []TopicSpec {
 		for _, s := range stations {
 			out = append(out, sensor(n.Turnstiles(s.ID, s.Slug), 1))
 		}
+	}
+	lines := int32(Partitions)
+	if n.Layout == PerStation {
+		lines = 1 // arrivals have a partition of each station's topic, and go to one task
 	}
 	windows := table(n.Windows(), Partitions)
 	windows.Delete, windows.RetentionMS, windows.RetentionBytes = true, ms(r.Derived), r.DerivedBytes
@@ -242,10 +248,10 @@ func (n Names) Specs(stations []StationRef, r Retention) []TopicSpec {
 		derived(n.Weather(), 1),
 		table(n.Stations(), 1), table(n.StationLines(), 1), table(n.StationsTable(), 1), table(n.ConnectOffsets(), 1),
 		table(n.Summary(), Partitions), windows,
-		derived(n.ByLine(), Partitions), table(n.Trains(), Partitions), table(n.Lines(), Partitions),
+		table(n.Trains(), Partitions), table(n.Lines(), Partitions),
 		table(n.Clock(), 1), derived(n.Commands(), 1), dead,
 		table(n.Changelog(StageCity), 1), table(n.Changelog(StageStations), 1),
-		table(n.Changelog(StageTurnstiles), Partitions), table(n.Changelog(StageLines), Partitions),
+		table(n.Changelog(StageTurnstiles), Partitions), table(n.Changelog(StageLines), lines),
 	)
 }
 
@@ -273,6 +279,22 @@ func Partition(key []byte, n int32) int32 {
 func StationPartition(station int32) int32 {
 	var b [11]byte
 	return Partition(strconv.AppendInt(b[:0], int64(station), 10), Partitions)
+}
+
+// ArrivalPartition is where an arrival of a line belongs in its topic.
+func (n Names) ArrivalPartition(line string) int32 {
+	if n.Layout == Shared {
+		return LinePartition(line)
+	}
+	return 0
+}
+
+// TurnstilePartition is where an entry at a station belongs in its topic.
+func (n Names) TurnstilePartition(station int32) int32 {
+	if n.Layout == Shared {
+		return StationPartition(station)
+	}
+	return 0
 }
 
 // LinePartition is the partition of a line. The lines of the 'L' are spread

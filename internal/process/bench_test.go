@@ -1,6 +1,8 @@
 package process
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 
 	"ell/internal/event"
@@ -55,10 +57,10 @@ func TestTheHotPathsDoNotAllocate(t *testing.T) {
 	for i := range arrivals {
 		in = append(in, arrivalRecord(enc, testNames.Arrivals(arrivals[i].StationID, "x"), &arrivals[i]))
 	}
-	forward := NewForward(dec, testNames, m)
-	run(t, forward, in, &out)
-	if n := testing.AllocsPerRun(10, func() { run(t, forward, in, &out) }); n/float64(len(in)) > 0.001 {
-		t.Errorf("forward: %v allocations in %d records with flush and commit", n, len(in))
+	rail := NewRail(dec, enc, testNames, m)
+	run(t, rail, in, &out)
+	if n := testing.AllocsPerRun(10, func() { run(t, rail, in, &out) }); n/float64(len(in)) > 0.001 {
+		t.Errorf("rail: %v allocations in %d records with flush and commit", n, len(in))
 	}
 }
 
@@ -72,22 +74,6 @@ func BenchmarkTurnstiles(b *testing.B) {
 		run(b, red, records, &out)
 	}
 	b.ReportMetric(float64(b.N)*batch/b.Elapsed().Seconds(), "records/s")
-}
-
-func BenchmarkForward(b *testing.B) {
-	dec, enc := newCodec(b)
-	arrivals := cityArrivals(b, "off", 60, "")
-	var in []*event.Record
-	for i := range arrivals {
-		in = append(in, arrivalRecord(enc, testNames.Arrivals(arrivals[i].StationID, "x"), &arrivals[i]))
-	}
-	red := NewForward(dec, testNames, mustMap(b))
-	var out sink
-	b.ReportAllocs()
-	for b.Loop() {
-		run(b, red, in, &out)
-	}
-	b.ReportMetric(float64(b.N)*float64(len(in))/b.Elapsed().Seconds(), "records/s")
 }
 
 // BenchmarkLines takes the whole network through a rush hour, with a tick every
@@ -143,4 +129,38 @@ func BenchmarkLines(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*float64(n)/b.Elapsed().Seconds(), "arrivals/s")
+}
+
+// BenchmarkLinesBacklog takes the whole network through a day as one who has
+// fallen behind does: no clock between the arrivals, a commit every few thousand.
+func BenchmarkLinesBacklog(b *testing.B) {
+	dec, enc := newCodec(b)
+	m := mustMap(b)
+	var in []*event.Record
+	for _, a := range cityArrivals(b, "normal", 24*60, "") {
+		r := arrivalRecord(enc, testNames.ByLine(), &a)
+		r.Partition = event.LinePartition(a.Line)
+		in = append(in, r)
+	}
+	slices.SortStableFunc(in, func(a, b *event.Record) int { return cmp.Compare(a.Partition, b.Partition) })
+	var out sink
+	b.ReportAllocs()
+	for b.Loop() {
+		var red *Lines
+		for i, r := range in {
+			if i == 0 || r.Partition != in[i-1].Partition {
+				red = NewLines(dec, enc, testNames, m, r.Partition)
+			}
+			if err := red.Process(r, &out); err != nil {
+				b.Fatal(err)
+			}
+			if i%4096 == 0 {
+				if err := red.Flush(&out); err != nil {
+					b.Fatal(err)
+				}
+				red.Commit()
+			}
+		}
+	}
+	b.ReportMetric(float64(b.N)*float64(len(in))/b.Elapsed().Seconds(), "arrivals/s")
 }

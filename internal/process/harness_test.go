@@ -52,7 +52,7 @@ func mustMap(tb testing.TB) *Map {
 	return m
 }
 
-// reducer is what all four stages are.
+// reducer is what all stages are.
 type reducer interface {
 	Restore(key, value []byte) error
 	Process(r *event.Record, out Output) error
@@ -202,7 +202,7 @@ func arrivalRecord(enc *event.Encoder, topic string, a *event.Arrival) *event.Re
 		Key: enc.AppendArrivalKey(nil, a.StationID, a.Timestamp), Value: enc.AppendArrival(nil, a),
 	}
 	if a.Pattern != "" {
-		r.Headers = append(r.Headers, event.Header{Key: headerPattern, Value: []byte(a.Pattern)})
+		r.Headers = append(r.Headers, event.Header{Key: event.HeaderPattern, Value: []byte(a.Pattern)})
 	}
 	return r
 }
@@ -211,10 +211,10 @@ func clockRecord(enc *event.Encoder, topic string, c event.Clock) *event.Record 
 	return &event.Record{Topic: topic, Key: enc.AppendClockKey(nil), Value: enc.AppendClock(nil, &c)}
 }
 
-// tickRecord is a clock record as Forward sends it.
+// tickRecord is a clock record among the arrivals by line.
 func tickRecord(enc *event.Encoder, at int64) *event.Record {
 	r := clockRecord(enc, testNames.ByLine(), event.Clock{CityTime: at, Speed: 1, Incidents: "off"})
-	r.Headers = []event.Header{{Key: headerTick}}
+	r.Headers = []event.Header{{Key: event.HeaderTick}}
 	return r
 }
 

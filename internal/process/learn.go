@@ -3,9 +3,6 @@ package process
 import (
 	"math"
 	"slices"
-	"time"
-
-	"ell/internal/cta"
 )
 
 // legKey is one leg of a line: from arriving at one site to arriving at the
@@ -59,9 +56,8 @@ func (g *leg) recent() float64 {
 	if g.last[2] == 0 {
 		return 0
 	}
-	v := g.last
-	slices.Sort(v[:])
-	return v[1]
+	a, b, c := g.last[0], g.last[1], g.last[2]
+	return max(min(a, b), min(max(a, b), c))
 }
 
 // expect is how long the next train will take: the running mean, or, when the
@@ -87,9 +83,10 @@ type visit struct {
 
 // gapRing keeps the newest gaps between trains of one direction of a line.
 type gapRing struct {
-	at   [gapsKept]int64 // when the gap ended; 0: unused
-	gap  [gapsKept]int32 // seconds
-	next int8
+	at    [gapsKept]int64 // when the gap ended; 0: unused
+	gap   [gapsKept]int32 // seconds
+	next  int8
+	order [gapsKept]uint8 // places by their gaps, the shortest first; not in the changelog, which has those
 }
 
 const (
@@ -100,26 +97,64 @@ const (
 )
 
 func (g *gapRing) add(at int64, gap int64) {
-	g.at[g.next], g.gap[g.next] = at, int32(gap/1000)
+	if g.order == [gapsKept]uint8{} {
+		g.sort()
+	}
+	n := uint8(g.next)
+	g.at[n], g.gap[n] = at, int32(gap/1000)
 	g.next = (g.next + 1) % gapsKept
+	p := slices.Index(g.order[:], n)
+	for ; p > 0 && g.less(n, g.order[p-1]); p-- {
+		g.order[p] = g.order[p-1]
+	}
+	for ; p < gapsKept-1 && g.less(g.order[p+1], n); p++ {
+		g.order[p] = g.order[p+1]
+	}
+	g.order[p] = n
+}
+
+// less orders two places by their gaps.
+func (g *gapRing) less(a, b uint8) bool {
+	return g.gap[a] < g.gap[b] || g.gap[a] == g.gap[b] && a < b
+}
+
+// sort works order out from the gaps.
+func (g *gapRing) sort() {
+	for i := range g.order {
+		g.order[i] = uint8(i)
+	}
+	slices.SortFunc(g.order[:], func(a, b uint8) int {
+		if g.less(a, b) {
+			return -1
+		}
+		return 1
+	})
 }
 
 // median is the middle one of the gaps that ended after since, in seconds; 0 if
 // there are too few to tell.
 func (g *gapRing) median(since int64) int32 {
-	var v [gapsKept]int32
+	since = max(since, 1)
 	n := 0
-	for i, at := range g.at {
-		if at != 0 && at >= since {
-			v[n] = g.gap[i]
+	for _, at := range g.at {
+		if at >= since {
 			n++
 		}
 	}
 	if n < gapsEnough {
 		return 0
 	}
-	slices.Sort(v[:n])
-	return v[n/2]
+	n /= 2
+	for _, i := range g.order {
+		if g.at[i] < since {
+			continue
+		}
+		if n == 0 {
+			return g.gap[i]
+		}
+		n--
+	}
+	return 0 // not reached
 }
 
 // learn takes a settled arrival into account: the leg it ended, and the gap to
@@ -136,14 +171,18 @@ func (l *Lines) learn(k trainKey, from, to *fix, mv move) {
 		return
 	}
 	site := &l.m.lines[k.line].sites[to.site]
-	vk := visitKey{k.line, to.site}
-	v, ok := l.visits.Get(vk)
-	if ok && v.at >= to.at {
+	vk, place := visitKey{k.line, to.site}, &l.siteAt[k.line][to.site]
+	var was visit
+	if v := l.visits.PeekAt(place, vk); v != nil {
+		was = *v
+	}
+	if was.at >= to.at {
 		return // it came too late to be put in order
 	}
-	l.visits.Set(vk, visit{to.at, k.id})
-	if gap := to.at - v.at; ok && site.trunk && v.id != k.id && gap <= gapLongest {
-		l.state.Edit(k.line).gaps[site.dir].add(to.at, gap)
+	*l.visits.EditAt(place, vk) = visit{to.at, k.id}
+	l.oldest[k.line].at[site.dir] = min(l.oldest[k.line].at[site.dir], to.at)
+	if gap := to.at - was.at; was.at > 0 && site.trunk && was.id != k.id && gap <= gapLongest {
+		l.line(int(k.line)).gaps[site.dir].add(to.at, gap)
 	}
 }
 
@@ -172,12 +211,19 @@ func (l *Lines) learnLeg(line int16, from, to *fix) {
 			return
 		}
 	}
-	l.legs.Edit(legKey{line, from.site, to.site}).learn(float64(ms), prior, to.at)
+	k := legKey{line, from.site, to.site}
+	if c.way == none || c.leg != k {
+		l.legs.Edit(k).learn(float64(ms), prior, to.at)
+	} else {
+		g := l.legs.EditAt(&l.wayAt[line][c.way], k)
+		g.learn(float64(ms), prior, to.at)
+		l.noteSlow(int(line), int(c.way), g)
+	}
 	if c.turn {
 		l.learnLead(line, to)
 	}
 	if !c.turn && !c.start {
-		l.state.Edit(line).learnExtra(float64(ms) - prior)
+		l.line(int(line)).learnExtra(float64(ms) - prior)
 	}
 }
 
@@ -199,13 +245,13 @@ const turnPrior = 4 * 60_000
 
 // legTime is how long a train is expected to take from arriving at a call to
 // arriving at the next, and how much of it standing, in ms.
-func (l *Lines) legTime(line int16, at place) (total, dwell int64) {
+func (l *Lines) legTime(st *lineState, at place) (total, dwell int64) {
 	c := l.m.call(at)
-	expect := c.run*1000 + float64(standardDwell) + l.state.Peek(line).extra
+	expect := c.run*1000 + float64(standardDwell) + st.extra
 	if c.turn {
 		expect = turnPrior
 	}
-	if g := l.legs.Peek(legKey{line, c.site, l.m.call(l.m.next(at)).site}); g != nil && g.n > 0 {
+	if g := l.leg(c); g != nil && g.n > 0 {
 		expect = g.expect()
 	}
 	expect = max(expect, 1000)
@@ -218,11 +264,45 @@ func (l *Lines) legTime(line int16, at place) (total, dwell int64) {
 	return int64(expect), int64(min(stand, expect/2))
 }
 
+// leg is what is learned of the leg from a call, nil if that is nothing.
+func (l *Lines) leg(c *callInfo) *leg {
+	if c.way == none {
+		return l.legs.Peek(c.leg)
+	}
+	return l.legs.PeekAt(&l.wayAt[c.leg.line][c.way], c.leg)
+}
+
 // How long a train is believed to stand at a stop on its way, in ms.
 const (
 	dwellLeast = 10_000
 	dwellMost  = 45_000
 )
+
+// expects is predict for one who asks again and again: the last answer holds
+// until something that it came of changes.
+func (l *Lines) expects(st *lineState, k trainKey, t *train) *told {
+	p, f := &t.guess, l.at(k.line, t)
+	var g *leg
+	if f.status == inService {
+		if c := l.m.call(f.place); !c.ends {
+			g = l.leg(c)
+		}
+		if g == nil || g.n == 0 {
+			g = nil
+			p.until = 0 // it takes more into account than is compared here
+		}
+	}
+	if st.now < p.from || st.now >= p.until || g != nil && (g.lastAt != p.lastAt || g.mean != p.mean) {
+		p.told = l.predict(st, k, f, 0)
+		p.from, p.until = st.now, maxTime
+		if g != nil {
+			p.lastAt, p.mean = g.lastAt, g.mean
+			p.until = p.due + 60_000*max(1, (st.now-p.due)/60_000+1) // a whole minute more overdue
+		}
+	}
+	p.late = t.late
+	return &p.told
+}
 
 // predict says what is to be told of a train.
 func (l *Lines) predict(st *lineState, k trainKey, f *fix, late int64) told {
@@ -235,7 +315,7 @@ func (l *Lines) predict(st *lineState, k trainKey, f *fix, late int64) told {
 	}
 	c := l.m.call(f.place)
 	next := l.m.next(f.place)
-	total, dwell := l.legTime(k.line, f.place)
+	total, dwell := l.legTime(st, f.place)
 	t.next, t.depart, t.due = int32(next.call), f.at+dwell, f.at+total
 	switch {
 	case f.seen > f.at && !c.turn:
@@ -257,9 +337,4 @@ func (l *Lines) predict(st *lineState, k trainKey, f *fix, late int64) told {
 		t.delay += int32(over / 60_000 * 60)
 	}
 	return t
-}
-
-// headway is the timetable's, in seconds.
-func (m *Map) headway(li int, dir cta.Direction, at int64) int32 {
-	return int32(m.timetable.Headway(m.lines[li].id, dir, time.UnixMilli(at)) / time.Second)
 }

@@ -15,8 +15,11 @@ const (
 	// lineGrace is how far out of order arrivals may come and still be put in
 	// order: what is learned of an arrival waits that long.
 	lineGrace = 5 * 60_000
-	// evalEvery is how often a line is looked at as a whole.
+	// evalEvery is how often a line's trains are looked at, whether they are seen or not.
 	evalEvery = 10_000
+	// wordsEvery is how often a line is looked at as a whole, for its words: they
+	// come of gaps and delays of minutes.
+	wordsEvery = 30_000
 	// aheadMost is how far arrivals may take a line's time beyond the city's
 	// clock, so that one sensor with a wrong clock does not age everything else.
 	aheadMost = 10 * 60_000
@@ -40,13 +43,27 @@ type trainKey struct {
 }
 
 // train is what is known of one train: where it was for sure, the newer
-// arrivals in order of event time, and what was last told of it.
+// arrivals in order of event time, and what was last told of it. What is looked
+// at again and again comes first.
 type train struct {
-	base    fix
-	pending [maxPending]sighting
-	n       int8 // of pending
-	late    int64
+	now     fix  // by everything known, see at; not in the changelog, which has what it comes of
+	isNow   bool // now is what it should be
+	guess   guess
 	told    told
+	late    int64
+	n       int8 // of pending
+	retell  bool // something else is to be told by now; until Flush
+	pending [maxPending]sighting
+	base    fix
+}
+
+// guess is the newest prediction for a train, as long as nothing that it came of
+// has changed. It is not in the changelog, and need not be rewound.
+type guess struct {
+	told
+	from, until int64 // of the line's time
+	lastAt      int64 // of the leg ahead, as is mean: what was learned of it changes both
+	mean        float64
 }
 
 // told is what stands on trains.v1 about a train, but for its source.
@@ -62,7 +79,7 @@ type told struct {
 }
 
 // Lines owns everything that is per line: where its trains are, when they are
-// due next, and how the line runs. It reads arrivals.by_line and writes
+// due next, and how the line runs. It reads arrivals by line and writes
 // trains.v1 and lines.v1.
 //
 // Order is event time. An arrival older than the newest of its train counts as
@@ -81,17 +98,25 @@ type Lines struct {
 	lines  string // topic
 	mine   []int  // lines of this task
 
-	state   *Table[int16, lineState]
-	train   *Table[trainKey, train]
-	legs    *Table[legKey, leg]
-	visits  *Table[visitKey, visit]
-	arena   arena
-	src     sources
-	arr     event.Arrival
-	work    []due
-	near    []int64
-	ids     []trainKey
-	visited []visit
+	state     *Table[int16, lineState]
+	train     *Table[trainKey, train]
+	legs      *Table[legKey, leg]
+	visits    *Table[visitKey, visit]
+	arena     arena
+	arr       event.Arrival
+	work      []due
+	near      []int64
+	ids       []trainKey
+	visited   []visit
+	stateAt   []Place[int16, lineState]  // by line
+	siteAt    [][]Place[visitKey, visit] // by line and site
+	wayAt     [][]Place[legKey, leg]     // by line and way
+	turning   []turning                  // of the line of turningOf, none if it has to be found anew
+	turningOf int16
+	slow      [][]uint64    // by line: a bit for each way on which the newest trains were slow
+	oldest    []oldest      // by line
+	days      [2]departures // of the service days asked for last, the newest first
+	gaps      []*headways   // by line
 }
 
 // due is one pending arrival whose time to be settled has come.
@@ -101,7 +126,7 @@ type due struct {
 }
 
 // NewLines returns the reducer of the task that reads the given partition of
-// arrivals.by_line.
+// arrivals by line.
 func NewLines(dec *event.Decoder, enc *event.Encoder, names event.Names, m *Map, partition int32) *Lines {
 	l := &Lines{
 		dec: dec, enc: enc, m: m, trains: names.Trains(), lines: names.Lines(),
@@ -109,19 +134,25 @@ func NewLines(dec *event.Decoder, enc *event.Encoder, names event.Names, m *Map,
 		legs: NewTable[legKey, leg](), visits: NewTable[visitKey, visit](),
 	}
 	for i := range m.lines {
+		l.wayAt, l.gaps = append(l.wayAt, make([]Place[legKey, leg], len(m.lines[i].ways))), append(l.gaps, nil)
+		l.siteAt, l.stateAt = append(l.siteAt, nil), append(l.stateAt, Place[int16, lineState]{})
+		l.slow, l.oldest = append(l.slow, make([]uint64, (len(m.lines[i].ways)+63)/64)), append(l.oldest, oldest{})
 		if event.LinePartition(m.lines[i].id) == partition {
 			l.mine = append(l.mine, i)
+			l.gaps[i] = &headways{}
+			l.siteAt[i] = make([]Place[visitKey, visit], len(m.lines[i].sites))
 			l.state.Set(int16(i), lineState{})
 		}
 	}
+	l.turningOf = none
 	l.state.Commit() // nothing is known, nothing to write
 	return l
 }
 
-// LinesOwner says which partition of arrivals.by_line a changelog key belongs
+// linesOwner says which partition of arrivals by line a changelog key belongs
 // to. Keys are "<kind>/<line>" and "<kind>/<line>/...". ok is false for a key
 // that has no line.
-func LinesOwner(key []byte) (partition int32, ok bool) {
+func linesOwner(key []byte) (partition int32, ok bool) {
 	_, rest, found := strings.Cut(string(key), "/")
 	line, _, _ := strings.Cut(rest, "/")
 	if !found || line == "" {
@@ -132,7 +163,7 @@ func LinesOwner(key []byte) (partition int32, ok bool) {
 
 // Process takes an arrival, or a record of the city's clock.
 func (l *Lines) Process(r *event.Record, _ Output) error {
-	if isTick(r.Headers) {
+	if event.IsTick(r.Headers) {
 		return l.takeTick(r)
 	}
 	if err := l.dec.Arrival(r, &l.arr); err != nil {
@@ -149,15 +180,31 @@ func (l *Lines) takeTick(r *event.Record) error {
 	if err := checkTime(c.CityTime); err != nil {
 		return err
 	}
-	src := l.src.of(r)
+	l.takeTime(r, c.CityTime)
+	return nil
+}
+
+// takeTime tells the lines the city's time, as r says it.
+func (l *Lines) takeTime(r *event.Record, now int64) {
+	src := sourceOf(r)
 	for _, li := range l.mine {
-		st := l.state.Edit(int16(li))
-		st.clock = max(st.clock, c.CityTime)
+		st := l.line(li)
+		st.clock = max(st.clock, now)
 		st.src = src
 		st.bound(st.clock + aheadMost)
 		l.advance(li, st, st.clock)
 	}
-	return nil
+}
+
+const maxTopic = 249 // bytes of a topic's name, as Kafka has it
+
+// sourceOf says which record of the log this one is.
+func sourceOf(r *event.Record) event.Source {
+	s := event.Source{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Appended: r.Appended}
+	if len(s.Topic) > maxTopic {
+		s.Topic = s.Topic[:maxTopic]
+	}
+	return s
 }
 
 func (l *Lines) takeArrival(r *event.Record, a *event.Arrival) error {
@@ -166,19 +213,26 @@ func (l *Lines) takeArrival(r *event.Record, a *event.Arrival) error {
 		return err
 	}
 	k := trainKey{int16(li), a.TrainID}
-	isNew := l.train.Peek(k) == nil
-	if isNew && l.train.Len() >= maxTrains && l.countTrains(li) >= maxTrains {
+	t := l.train.EditIf(k)
+	if t == nil && l.train.Len() >= maxTrains && l.countTrains(li) >= maxTrains {
 		return poisonf("train %.40q: line %s has %d trains already", a.TrainID, a.Line, maxTrains)
 	}
-	st := l.state.Edit(int16(li))
-	s.src = l.src.of(r)
+	st := l.line(li)
+	s.src = sourceOf(r)
 	st.src = s.src
-	if isNew && s.at < st.now-silentMost {
+	if t == nil && s.at < st.now-silentMost {
 		st.late++ // so old that the train may have been given up since
 		return nil
 	}
-	t := l.train.Edit(k)
-	if l.insert(t, &s) {
+	if t == nil {
+		t = l.train.Edit(k)
+	}
+	if !t.base.known() { // else it came from there
+		if prev, ok := siteOf(&l.m.lines[li], a.PrevStationID, a.PrevDirection); ok {
+			s.prev = prev
+		}
+	}
+	if l.insert(k.line, t, &s) {
 		t.late++
 		st.late++
 	}
@@ -193,10 +247,13 @@ func (l *Lines) takeArrival(r *event.Record, a *event.Arrival) error {
 	return nil
 }
 
+// line is the state of a line, to change.
+func (l *Lines) line(li int) *lineState { return l.state.EditAt(&l.stateAt[li], int16(li)) }
+
 // read checks an arrival against the network.
 func (l *Lines) read(a *event.Arrival) (li int, s sighting, err error) {
-	li, ok := l.m.byLine[a.Line]
-	if !ok || !slices.Contains(l.mine, li) {
+	i := slices.IndexFunc(l.mine, func(li int) bool { return l.m.lines[li].id == a.Line })
+	if i < 0 {
 		return 0, s, poisonf("arrival of train %.40q on line %.40q, which is not of this partition", a.TrainID, a.Line)
 	}
 	if a.TrainID == "" || len(a.TrainID) > maxID || strings.Contains(a.TrainID, "/") {
@@ -205,6 +262,7 @@ func (l *Lines) read(a *event.Arrival) (li int, s sighting, err error) {
 	if err := checkTime(a.Timestamp); err != nil {
 		return 0, s, fmt.Errorf("arrival of train %s: %w", a.TrainID, err)
 	}
+	li = l.mine[i]
 	status, ok := statusOf(a.TrainStatus)
 	if !ok {
 		return 0, s, poisonf("arrival of train %s: unknown status %.40q", a.TrainID, a.TrainStatus)
@@ -217,9 +275,6 @@ func (l *Lines) read(a *event.Arrival) (li int, s sighting, err error) {
 	s = sighting{at: a.Timestamp, site: at, hint: none, prev: none, status: status}
 	if p, ok := l.m.byPattern[a.Pattern]; ok && l.m.patterns[p].line == li {
 		s.hint = int16(p)
-	}
-	if prev, ok := siteOf(info, a.PrevStationID, a.PrevDirection); ok {
-		s.prev = prev
 	}
 	return li, s, nil
 }
@@ -251,7 +306,7 @@ func (st *lineState) bound(most int64) {
 
 // insert puts a sighting in its place among the pending ones and says whether
 // it came late. One that was there already is dropped.
-func (l *Lines) insert(t *train, s *sighting) (late bool) {
+func (l *Lines) insert(line int16, t *train, s *sighting) (late bool) {
 	if t.base.known() && s.at <= t.base.seen {
 		// Settled time. The newest sighting again is a duplicate; all else is late.
 		return s.at != t.base.seen || s.site != t.base.site
@@ -266,6 +321,7 @@ func (l *Lines) insert(t *train, s *sighting) (late bool) {
 	copy(t.pending[i+1:t.n+1], t.pending[i:t.n])
 	t.pending[i] = *s
 	t.n++
+	t.guess.until, l.turningOf = 0, none
 	// Only the newest one's source is ever told; to keep the others would more
 	// than double what the changelog holds of a train.
 	for j := max(i-1, 0); j < int(t.n)-1; j++ {
@@ -273,6 +329,11 @@ func (l *Lines) insert(t *train, s *sighting) (late bool) {
 	}
 	if i == int(t.n)-1 {
 		t.base.src = event.Source{}
+		if t.isNow {
+			t.now, _ = l.m.step(&l.m.lines[line], t.now, s)
+		}
+	} else {
+		t.isNow = false
 	}
 	return late
 }
@@ -286,16 +347,22 @@ func (l *Lines) countTrains(li int) (n int) {
 	return n
 }
 
-// advance moves a line's time and, every evalEvery, looks at the whole line.
+// advance moves a line's time and looks at the line when it is time to.
 func (l *Lines) advance(li int, st *lineState, now int64) {
 	st.now = max(st.now, now)
 	if st.now < st.evalAt+evalEvery {
 		return
 	}
+	whole := st.now/wordsEvery != st.evalAt/wordsEvery
 	st.evalAt = st.now
-	l.settle(li, st.now-lineGrace)
-	l.refresh(li)
-	l.evaluate(li)
+	if whole {
+		l.settle(li, st.now-lineGrace)
+		l.forget(li, st)
+	}
+	l.refresh(li, st)
+	if whole {
+		l.evaluate(li)
+	}
 }
 
 // settle learns from every pending arrival of a line up to a time, in the
@@ -307,9 +374,11 @@ func (l *Lines) settle(li int, until int64) {
 			continue
 		}
 		for i := range t.n {
-			if at := t.pending[i].at; at <= until {
-				l.work = append(l.work, due{at, k})
+			at := t.pending[i].at
+			if at > until {
+				break
 			}
+			l.work = append(l.work, due{at, k})
 		}
 	}
 	slices.SortFunc(l.work, func(a, b due) int {
@@ -332,13 +401,17 @@ func (l *Lines) settleOne(k trainKey) {
 	t.base = next
 }
 
-// view is where a train is by everything known, pending arrivals included.
-func (l *Lines) view(k trainKey, t *train) fix {
-	f := t.base
-	for i := range t.n {
-		f, _ = l.m.step(&l.m.lines[k.line], f, &t.pending[i])
+// at is where a train of a line is by everything known, pending arrivals
+// included: worked out when somebody asks, and kept while it holds.
+func (l *Lines) at(line int16, t *train) *fix {
+	if !t.isNow {
+		f := t.base
+		for i := range t.n {
+			f, _ = l.m.step(&l.m.lines[line], f, &t.pending[i])
+		}
+		t.now, t.isNow = f, true
 	}
-	return f
+	return &t.now
 }
 
 // Commit keeps everything taken so far.
@@ -357,4 +430,11 @@ func (l *Lines) Rewind() {
 	l.legs.Rewind()
 	l.visits.Rewind()
 	l.arena.reset()
+	l.turningOf = none
+	for _, li := range l.mine {
+		l.oldest[li] = oldest{}
+		for w, of := range l.m.lines[li].ways {
+			l.noteSlow(li, w, l.legs.Peek(of.leg))
+		}
+	}
 }

@@ -44,6 +44,7 @@ func (l *Lines) restoreTrain(k trainKey, gone bool, r *stateReader) string {
 		return "not the id of a train"
 	}
 	defer l.train.Commit()
+	l.turningOf = none
 	if gone {
 		l.train.Delete(k)
 		return ""
@@ -70,8 +71,14 @@ func (l *Lines) restoreLeg(line int16, rest string, r *stateReader) string {
 		return "not a leg"
 	}
 	if from != none && to != none {
-		l.legs.Set(legKey{line, from, to}, g)
+		k := legKey{line, from, to}
+		l.legs.Set(k, g)
 		l.legs.Commit()
+		for w, of := range l.m.lines[line].ways {
+			if of.leg == k {
+				l.noteSlow(int(line), w, &g)
+			}
+		}
 	}
 	return ""
 }

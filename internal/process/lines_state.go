@@ -118,6 +118,9 @@ func (r *stateReader) lineState() (st lineState) {
 			g.at[i] = r.moment()
 			g.gap[i] = int32(r.within(0, gapLongest/1000))
 		}
+		if g.at != [gapsKept]int64{} {
+			g.sort()
+		}
 	}
 	st.told.is = r.bool()
 	st.told.word = r.word()

@@ -291,12 +291,12 @@ func TestALineHoldsNoMoreTrainsThanItsBound(t *testing.T) {
 
 func TestLinesOwner(t *testing.T) {
 	for key, want := range map[string]int32{"state/red": 0, "train/blue/BL101": 1, "leg/brown/1a/2b": 2, "visit/yellow/1a": 7} {
-		if p, ok := LinesOwner([]byte(key)); !ok || p != want {
+		if p, ok := linesOwner([]byte(key)); !ok || p != want {
 			t.Errorf("key %q belongs to %d (%v), want %d", key, p, ok, want)
 		}
 	}
 	for _, key := range []string{"", "state", "state/", "/"} {
-		if _, ok := LinesOwner([]byte(key)); ok {
+		if _, ok := linesOwner([]byte(key)); ok {
 			t.Errorf("key %q belongs to somebody", key)
 		}
 	}
@@ -304,9 +304,6 @@ func TestLinesOwner(t *testing.T) {
 
 func TestDamagedStateIsRefused(t *testing.T) {
 	for _, f := range feeds(t) {
-		if f.name == "forward" {
-			continue
-		}
 		t.Run(f.name, func(t *testing.T) {
 			red, out := f.fresh(), &recorder{}
 			for _, r := range f.records[:len(f.records)/2] {

@@ -36,6 +36,14 @@ type lineInfo struct {
 	toward [2]string
 	sites  []site
 	bySite map[siteKey]int16
+	ways   []way // between stops in one direction, each once however many patterns share it
+}
+
+// way is a leg on which trains can be slow: neither its start nor its end is a
+// turn-back.
+type way struct {
+	leg legKey
+	run float64 // scheduled seconds, the least of the patterns that share it
 }
 
 type siteKey struct {
@@ -69,6 +77,9 @@ type callInfo struct {
 	run   float64 // scheduled seconds from leaving here to arriving at the next call
 	turn  bool    // the train turns back here
 	start bool    // the train turned back to come here
+	leg   legKey  // to the next call
+	way   int16   // its number among the line's ways, none if no pattern has it as one
+	ends  bool    // this pattern has it as none: it turns back here or did before
 }
 
 // NewMap checks the network and prepares it.
@@ -96,6 +107,7 @@ func newMap(lines []*cta.Line, patterns []*cta.Pattern, stations []*cta.Station,
 	}
 	for i := range m.lines {
 		m.markTrunk(i)
+		m.findWays(i)
 	}
 	return m, nil
 }
@@ -132,6 +144,9 @@ func (m *Map) addPattern(p *cta.Pattern, names map[int32]string) error {
 		before := p.Calls[(ci+len(p.Calls)-1)%len(p.Calls)]
 		info.calls[ci] = callInfo{site: si, run: c.Run, turn: c.Turn, start: before.Turn}
 	}
+	for ci := range info.calls {
+		info.calls[ci].leg = legKey{int16(li), info.calls[ci].site, info.calls[(ci+1)%len(info.calls)].site}
+	}
 	m.patterns = append(m.patterns, info)
 	return nil
 }
@@ -157,6 +172,41 @@ func (m *Map) markTrunk(li int) {
 		}
 		s.trunk = s.trunk && len(seen) == patterns
 	}
+}
+
+// findWays numbers the legs of a line on which trains can be slow.
+func (m *Map) findWays(li int) {
+	l := &m.lines[li]
+	known := make(map[legKey]int16)
+	each := func(f func(c *callInfo)) {
+		for pi := range m.patterns {
+			if m.patterns[pi].line != li {
+				continue
+			}
+			for i := range m.patterns[pi].calls {
+				f(&m.patterns[pi].calls[i])
+			}
+		}
+	}
+	each(func(c *callInfo) {
+		c.ends = c.turn || c.start || l.sites[c.leg.from].dir != l.sites[c.leg.to].dir
+		if c.ends {
+			return
+		}
+		w, ok := known[c.leg]
+		if !ok {
+			w = int16(len(l.ways))
+			known[c.leg] = w
+			l.ways = append(l.ways, way{c.leg, c.run})
+		}
+		l.ways[w].run = min(l.ways[w].run, c.run)
+	})
+	each(func(c *callInfo) {
+		w, ok := known[c.leg]
+		if c.way = w; !ok {
+			c.way = none
+		}
+	})
 }
 
 func (m *Map) call(p place) *callInfo { return &m.patterns[p.pattern].calls[p.call] }

@@ -15,15 +15,13 @@ func TestNothingOfARecordIsKeptOnceItsTransactionEnded(t *testing.T) {
 	m := mustMap(t)
 	arrival := cityArrivals(t, "off", 5, "red")[0]
 	byLine := arrivalRecord(enc, testNames.ByLine(), &arrival)
-	byLine.Headers = append(byLine.Headers, event.Header{Key: headerSource, Value: []byte("t 0 1 2")})
 	for _, c := range []struct {
 		name    string
 		reducer reducer
 		records []*event.Record
 	}{
 		{"turnstiles", NewTurnstiles(dec, enc, testNames, "t"), []*event.Record{turnstileRecord(enc, "t", arrival.StationID, arrival.Timestamp)}},
-		{"forward", NewForward(dec, testNames, m), []*event.Record{arrivalRecord(enc, "t", &arrival)}},
-		{"forward, the city's clock", NewForward(dec, testNames, m), []*event.Record{clockRecord(enc, testNames.Clock(), event.Clock{CityTime: arrival.Timestamp, Incidents: "off"})}},
+		{"rail", NewRail(dec, enc, testNames, m), []*event.Record{arrivalRecord(enc, "t", &arrival), clockRecord(enc, testNames.Clock(), event.Clock{CityTime: arrival.Timestamp + 60_000, Incidents: "off"})}},
 		{"lines", NewLines(dec, enc, testNames, m, event.LinePartition("red")), []*event.Record{byLine, tickRecord(enc, arrival.Timestamp+60_000)}},
 		{"stations", NewStations(testNames), []*event.Record{s("40900", howard1), l("1", redLink)}},
 	} {

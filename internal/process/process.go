@@ -1,10 +1,10 @@
-// Package process holds the four stages of Ell's stream processing as pure
+// Package process holds the three stages of Ell's stream processing as pure
 // reducers: (state, record) -> (state, outputs).
 //
 //   - [Stations] joins the two database tables into one row per station and line.
-//   - [Forward] brings the arrivals of all stations together by line.
 //   - [Turnstiles] counts entries, in total and in windows of event time.
-//   - [Lines] knows where each train is, when it is due next, and how each line runs.
+//   - [Lines] knows where each train is, when it is due next, and how each line runs;
+//     [Rail] is all lines in one task.
 //
 // A reducer emits through [Output], writes its own state there as changelog
 // records, is given them back by Restore, and forgets everything since the last

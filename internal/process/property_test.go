@@ -52,7 +52,7 @@ func feeds(t *testing.T) []feed {
 	}
 
 	lines := feed{name: "lines", fresh: func() reducer { return NewLines(dec, enc, testNames, m, event.LinePartition("green")) }}
-	forward := feed{name: "forward", fresh: func() reducer { return NewForward(dec, testNames, m) }}
+	rail := feed{name: "rail", fresh: func() reducer { return NewRail(dec, enc, testNames, m) }}
 	arrivals := cityArrivals(t, "heavy", 60, "green")
 	arrivals = shuffled(r, arrivals, 2*lineGrace, func(a event.Arrival) int64 { return a.Timestamp })
 	for i := range arrivals {
@@ -60,10 +60,12 @@ func feeds(t *testing.T) []feed {
 		rec := arrivalRecord(enc, testNames.ByLine(), a)
 		rec.Offset = int64(i)
 		lines.records = append(lines.records, rec)
-		forward.records = append(forward.records, arrivalRecord(enc, testNames.Arrivals(a.StationID, "x"), a))
+		sensed := arrivalRecord(enc, testNames.Arrivals(a.StationID, "x"), a)
+		sensed.Offset = int64(i)
+		rail.records = append(rail.records, sensed)
 		if i%5 == 0 {
 			lines.records = append(lines.records, tickRecord(enc, a.Timestamp))
-			forward.records = append(forward.records, clockRecord(enc, testNames.Clock(),
+			rail.records = append(rail.records, clockRecord(enc, testNames.Clock(),
 				event.Clock{CityTime: a.Timestamp, Speed: float64(1 + r.IntN(2)), Incidents: "off"}))
 		}
 	}
@@ -77,7 +79,7 @@ func feeds(t *testing.T) []feed {
 	for i := range 1500 {
 		stations.records = append(stations.records, randomRow(r, int64(i)))
 	}
-	return []feed{turnstiles, lines, forward, stations}
+	return []feed{turnstiles, lines, rail, stations}
 }
 
 // cityArrivals are the arrivals of a line, every line if it is "".
@@ -212,7 +214,7 @@ func sameLog(t *testing.T, want, got []output) {
 func knowledge(l *Lines) map[string]string {
 	out := make(map[string]string)
 	for k, t := range l.train.All() {
-		out["train "+k.id] = fmt.Sprintf("%+v", l.view(k, t))
+		out["train "+k.id] = fmt.Sprintf("%+v", *l.at(k.line, t))
 	}
 	for k, g := range l.legs.All() {
 		out[fmt.Sprint("leg ", k)] = fmt.Sprintf("%+v", *g)

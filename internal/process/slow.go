@@ -1,6 +1,9 @@
 package process
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // lookSlow finds the stretch of a pattern on which trains lose the most time
 // against what is usual at this time.
@@ -8,6 +11,9 @@ func (l *Lines) lookSlow(li int, st *lineState) string {
 	limit := float64(slowEnter)
 	if st.word == wordSlow {
 		limit = slowStay
+	}
+	if l.lostAtMost(li, st) < limit {
+		return ""
 	}
 	var worst stretch
 	for pi := range l.m.patterns {
@@ -27,6 +33,42 @@ func (l *Lines) lookSlow(li int, st *lineState) string {
 		minutes(int32(worst.lost/1000)), plural(int(minutes(int32(worst.lost/1000))), "minute", "minutes"), a.name, b.name)
 }
 
+// lostAtMost is what trains lose beyond slowSlack a leg, in ms, on all of a line's
+// legs on which they lose any: no stretch can have more.
+func (l *Lines) lostAtMost(li int, st *lineState) (sum float64) {
+	ways, places := l.m.lines[li].ways, l.wayAt[li]
+	for word, set := range l.slow[li] {
+		for ; set != 0; set &= set - 1 {
+			i := 64*word + bits.TrailingZeros64(set)
+			sum += max(0, l.lost(l.legs.PeekAt(&places[i], ways[i].leg), ways[i].run, st)-slowSlack)
+		}
+	}
+	return sum
+}
+
+// noteSlow keeps in mind whether the newest trains were slow on a way, by the
+// timetable and whatever the hour, so that others need not be looked at.
+func (l *Lines) noteSlow(li, w int, g *leg) {
+	word, bit := &l.slow[li][w/64], uint64(1)<<(w%64)
+	*word &^= bit
+	if g != nil && g.recent()-l.m.lines[li].ways[w].run*1000-float64(standardDwell) > slowSlack {
+		*word |= bit
+	}
+}
+
+// lost is by how much, in ms, a leg takes longer now than is usual at this time;
+// 0 where the newest trains do not tell.
+func (l *Lines) lost(g *leg, run float64, st *lineState) float64 {
+	if g == nil || g.lastAt <= st.now-slowMemory {
+		return 0
+	}
+	recent := g.recent()
+	if recent <= 0 {
+		return 0
+	}
+	return recent - run*1000 - float64(standardDwell) - max(0, st.extra)
+}
+
 // stretch is a part of a pattern in one direction on which trains lose time, in ms.
 type stretch struct {
 	from, to int16
@@ -38,23 +80,21 @@ type stretch struct {
 // what any leg may take.
 func (l *Lines) slowest(pi int16, st *lineState) (worst stretch) {
 	calls := l.m.patterns[pi].calls
-	line := int16(l.m.patterns[pi].line)
-	sites := l.m.lines[line].sites
 	var s stretch
 	for i := range calls {
-		c, next := &calls[i], &calls[(i+1)%len(calls)]
-		if c.turn || c.start || sites[c.site].dir != sites[next.site].dir {
+		c := &calls[i]
+		if c.ends {
 			s = stretch{}
 			continue
 		}
-		var lost float64
-		if g := l.legs.Peek(legKey{line, c.site, next.site}); g != nil && g.recent() > 0 && g.lastAt > st.now-slowMemory {
-			lost = g.recent() - c.run*1000 - float64(standardDwell) - max(0, st.extra)
-		}
 		if s.over <= 0 {
+			if l.slow[c.leg.line][c.way/64]&(1<<(c.way%64)) == 0 {
+				continue // no slow stretch begins here
+			}
 			s = stretch{from: c.site}
 		}
-		s.to, s.lost, s.over = next.site, s.lost+lost, s.over+lost-slowSlack
+		lost := l.lost(l.leg(c), c.run, st)
+		s.to, s.lost, s.over = c.leg.to, s.lost+lost, s.over+lost-slowSlack
 		if s.over > worst.over {
 			worst = s
 		}

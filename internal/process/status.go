@@ -3,7 +3,6 @@ package process
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"ell/internal/cta"
 	"ell/internal/event"
@@ -95,7 +94,7 @@ type look struct {
 
 // evaluate decides the words of a line at its time.
 func (l *Lines) evaluate(li int) {
-	st := l.state.Edit(int16(li))
+	st := l.line(li)
 	k := l.look(li, st)
 	st.seen = max(st.seen, k.seen)
 	scheduled := k.sched[0] > 0 || k.sched[1] > 0
@@ -184,7 +183,7 @@ func (l *Lines) look(li int, st *lineState) look {
 	var k look
 	k.delays = l.lookTrains(li, st, &k)
 	for _, d := range [...]cta.Direction{cta.A, cta.B} {
-		k.sched[d] = l.m.headway(li, d, st.now)
+		k.sched[d] = l.headway(li, d, st.now)
 		k.median[d] = st.gaps[d].median(max(st.now-gapMemory, st.since))
 	}
 	k.waits = l.lookWaits(li, st, &k)
@@ -195,9 +194,22 @@ func (l *Lines) look(li int, st *lineState) look {
 // troubles are what a look finds of trains that stand, or run late.
 type troubles struct {
 	broken, held, late       int
-	brokenAt, heldAt, lateAt fix   // of late and held ones the worst
-	heldFor                  int64 // past its due time, ms
-	lateBy                   int32 // behind the timetable, seconds
+	brokenAt, heldAt, lateAt suspect // of late and held ones the worst
+}
+
+// suspect is a train that something is said of.
+type suspect struct {
+	id   string
+	site int16
+	by   int64 // ms past its due time if held, seconds behind the timetable if late
+}
+
+// worse keeps the worse of two trains; of equals the first by id, so that it
+// does not depend on the order in which they are looked at.
+func (s *suspect) worse(id string, site int16, by int64) {
+	if s.id == "" || by > s.by || by == s.by && id < s.id {
+		*s = suspect{id, site, by}
+	}
 }
 
 // lookTrains counts the trains in service and finds those that stand or run late.
@@ -206,22 +218,17 @@ func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
 	if st.word == wordDelays {
 		heldLeast, lateLeast = heldStay, lateStay
 	}
-	l.seenNow(li)
-	l.ids = l.ids[:0]
-	for key := range l.train.All() {
-		if int(key.line) == li {
-			l.ids = append(l.ids, key)
-		}
-	}
-	slices.SortFunc(l.ids, func(a, b trainKey) int { return strings.Compare(a.id, b.id) })
 	var w troubles
-	for _, key := range l.ids {
-		f := l.view(key, l.train.Peek(key))
+	for key, t := range l.train.All() {
+		if int(key.line) != li {
+			continue
+		}
+		f := l.at(key.line, t)
 		k.seen = max(k.seen, min(f.seen, st.now))
 		switch f.status {
 		case brokenDown:
 			w.broken++
-			w.brokenAt = f
+			w.brokenAt.worse(key.id, f.site, 0)
 			continue
 		case outOfService:
 			continue
@@ -230,20 +237,15 @@ func (l *Lines) lookTrains(li int, st *lineState, k *look) string {
 		if st.now-f.seen < runsOnFor {
 			k.running++
 		}
-		p := l.predict(st, key, &f, 0)
-		if c := l.m.call(f.place); !c.turn && !c.start {
-			if over := st.now - p.due; over >= heldLeast {
+		if c := l.m.call(f.place); !c.turn && !c.start && st.now-f.at >= heldLeast { // it is due later than it came
+			if over := st.now - l.expects(st, key, t).due; over >= heldLeast {
 				w.held++
-				if over > w.heldFor {
-					w.heldFor, w.heldAt = over, f
-				}
+				w.heldAt.worse(key.id, f.site, over)
 			}
 		}
 		if f.behind(st.extra)/1000 >= lateLeast {
 			w.late++
-			if p.delay > w.lateBy {
-				w.lateBy, w.lateAt = p.delay, f
-			}
+			w.lateAt.worse(key.id, f.site, int64(l.expects(st, key, t).delay))
 		}
 	}
 	return w.sentence(&l.m.lines[li], k.trains)
@@ -259,7 +261,7 @@ func (w *troubles) sentence(info *lineInfo, trains int) string {
 	case w.held > 0:
 		s := &info.sites[w.heldAt.site]
 		text := fmt.Sprintf("%s train has been held near %s for %d %s", one(info.bound(s.dir)), s.name,
-			w.heldFor/60_000, plural(int(w.heldFor/60_000), "minute", "minutes"))
+			w.heldAt.by/60_000, plural(int(w.heldAt.by/60_000), "minute", "minutes"))
 		if w.held > 1 {
 			text += fmt.Sprintf("; %s more %s", count(w.held-1), plural(w.held-1, "train is waiting", "trains are waiting"))
 		}
@@ -267,7 +269,7 @@ func (w *troubles) sentence(info *lineInfo, trains int) string {
 	case w.late >= 2 && 10*w.late >= trains || w.late > 0 && 2*w.late >= trains:
 		s := &info.sites[w.lateAt.site]
 		return fmt.Sprintf("%d of %d trains %s late; %s train near %s is %d minutes behind the timetable.",
-			w.late, trains, plural(w.late, "runs", "run"), "a"+one(info.bound(s.dir))[1:], s.name, w.lateBy/60)
+			w.late, trains, plural(w.late, "runs", "run"), "a"+one(info.bound(s.dir))[1:], s.name, w.lateAt.by/60)
 	}
 	return ""
 }
@@ -305,24 +307,37 @@ func (l *Lines) lookWaits(li int, st *lineState, k *look) string {
 	var sched [2]int32 // the longest scheduled about now
 	var ends [2]bool   // no trains soon
 	for _, d := range [...]cta.Direction{cta.A, cta.B} {
-		later := l.m.headway(li, d, st.now+waitLook)
+		later := l.headway(li, d, st.now+waitLook)
 		ends[d] = later == 0
-		sched[d] = max(k.sched[d], later, l.m.headway(li, d, st.now-waitLook))
+		sched[d] = max(k.sched[d], later, l.headway(li, d, st.now-waitLook))
 		if seen := k.median[d]; k.sched[d] > 0 && float64(seen) >= ratio*float64(sched[d]) && seen >= sched[d]+extra {
 			return fmt.Sprintf("%s trains come every %d minutes instead of every %d.",
 				capital(info.bound(d)), minutes(seen), minutes(k.sched[d]))
 		}
 	}
 	// One long gap: at a place where a train came since service began, none since.
+	long := func(of int16, at int64) (open int64) {
+		x := &info.sites[of]
+		if !x.trunk || at == 0 || st.since == 0 || at < st.since || k.sched[x.dir] == 0 || ends[x.dir] {
+			return 0
+		}
+		open = (st.now - at) / 1000
+		if open < gapLeast || float64(open) < gapRatio*float64(sched[x.dir]) {
+			return 0
+		}
+		return open
+	}
+	// What is settled tells whether there may be one: pending arrivals only make it shorter.
+	if !l.anyLong(li, st.since, func(d cta.Direction) int64 {
+		return st.now - int64(1000*max(gapLeast, gapRatio*float64(sched[d])))
+	}) {
+		return ""
+	}
+	l.seenNow(li)
 	var worst int64
 	at := none
 	for i := range info.sites {
-		s, v := &info.sites[i], &l.visited[i]
-		if !s.trunk || v.at == 0 || st.since == 0 || v.at < st.since || k.sched[s.dir] == 0 || ends[s.dir] {
-			continue
-		}
-		open := (st.now - v.at) / 1000
-		if open >= gapLeast && float64(open) >= gapRatio*float64(sched[s.dir]) && open > worst {
+		if open := long(int16(i), l.visited[i].at); open > worst {
 			worst, at = open, int16(i)
 		}
 	}
@@ -331,6 +346,35 @@ func (l *Lines) lookWaits(li int, st *lineState, k *look) string {
 	}
 	s := &info.sites[at]
 	return fmt.Sprintf("No %s train has called at %s for %d minutes.", info.bound(s.dir), s.name, worst/60)
+}
+
+// anyLong says whether the newest settled arrival anywhere on a line's trunk is
+// of service that began at since, but of a direction's moment or before it.
+func (l *Lines) anyLong(li int, since int64, until func(cta.Direction) int64) bool {
+	most := [2]int64{until(cta.A), until(cta.B)}
+	o := &l.oldest[li]
+	if o.is && o.since == since && o.at[0] > most[0] && o.at[1] > most[1] {
+		return false
+	}
+	*o = oldest{is: true, since: since, at: [2]int64{maxTime, maxTime}}
+	sites := l.m.lines[li].sites
+	for k, v := range l.visits.All() {
+		if int(k.line) != li || v.at < since {
+			continue
+		}
+		if s := &sites[k.site]; s.trunk {
+			o.at[s.dir] = min(o.at[s.dir], v.at)
+		}
+	}
+	return o.at[0] <= most[0] || o.at[1] <= most[1]
+}
+
+// oldest is a moment in each direction of a line after which every site of its
+// trunk was called at last, of those that were since service began.
+type oldest struct {
+	is    bool
+	since int64
+	at    [2]int64
 }
 
 func (l *Lines) tellLine(li int, st *lineState, out Output) {

@@ -66,6 +66,43 @@ func (t *Table[K, V]) Peek(k K) *V {
 	return &t.at(i).now
 }
 
+// Place remembers where a table has a key, for one who asks for the same one
+// again and again. The zero value knows nothing yet.
+type Place[K comparable, V any] struct {
+	slot *slot[K, V] // slots never move
+	i    int32
+}
+
+// PeekAt is Peek of the key that the place is for.
+func (t *Table[K, V]) PeekAt(p *Place[K, V], k K) *V {
+	if s := p.slot; s != nil && s.live && s.key == k {
+		return &s.now
+	}
+	i, ok := t.index[k]
+	if !ok || !t.at(i).live {
+		return nil
+	}
+	p.slot, p.i = t.at(i), i
+	return &p.slot.now
+}
+
+// EditAt is Edit of the key that the place is for.
+func (t *Table[K, V]) EditAt(p *Place[K, V], k K) *V {
+	if t.PeekAt(p, k) == nil {
+		return t.Edit(k)
+	}
+	return t.edit(p.i)
+}
+
+// EditIf is Edit for a key that is there, nil if it is not.
+func (t *Table[K, V]) EditIf(k K) *V {
+	i, ok := t.index[k]
+	if !ok || !t.at(i).live {
+		return nil
+	}
+	return t.edit(i)
+}
+
 // Edit returns the value of k to change in place, made new (the zero value) if
 // there was none. The pointer holds until the next Edit, Set, Commit or Rewind.
 func (t *Table[K, V]) Edit(k K) *V {
@@ -73,6 +110,10 @@ func (t *Table[K, V]) Edit(k K) *V {
 	if !ok {
 		i = t.take(k)
 	}
+	return t.edit(i)
+}
+
+func (t *Table[K, V]) edit(i int32) *V {
 	s := t.at(i)
 	if !s.isDirty {
 		t.touch(i)

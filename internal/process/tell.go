@@ -7,29 +7,40 @@ import (
 	"ell/internal/event"
 )
 
-// refresh looks at every train of a line: those long gone are forgotten, and
-// what is told of the others is brought up to date if it changed enough.
-func (l *Lines) refresh(li int) {
-	st := l.state.Peek(int16(li))
+// forget removes the trains of a line that are long gone.
+func (l *Lines) forget(li int, st *lineState) {
+	l.each(li, func(k trainKey, t *train) bool { return l.gone(st, k, t) }, func(k trainKey) {
+		l.train.Delete(k)
+		l.turningOf = none
+	})
+}
+
+// refresh has Flush tell of the trains of a line that are no longer where they
+// were said to be by now.
+func (l *Lines) refresh(li int, st *lineState) {
+	l.each(li, func(k trainKey, t *train) bool { return !t.retell && t.stale(*l.expects(st, k, t)) }, func(k trainKey) {
+		l.train.Edit(k).retell = true
+	})
+}
+
+// each does something to the trains of a line that are of a kind, in the order
+// of their ids, so that what is told does not depend on where the table has them.
+func (l *Lines) each(li int, is func(trainKey, *train) bool, do func(trainKey)) {
 	l.ids = l.ids[:0]
 	for k, t := range l.train.All() {
-		if int(k.line) == li && (l.gone(st, k, t) || l.stale(st, k, t)) {
+		if int(k.line) == li && is(k, t) {
 			l.ids = append(l.ids, k)
 		}
 	}
 	slices.SortFunc(l.ids, func(a, b trainKey) int { return strings.Compare(a.id, b.id) })
 	for _, k := range l.ids {
-		if l.gone(st, k, l.train.Peek(k)) {
-			l.train.Delete(k)
-		} else {
-			l.train.Edit(k) // Flush tells what is new
-		}
+		do(k)
 	}
 }
 
 // gone says whether a train is to be forgotten.
 func (l *Lines) gone(st *lineState, k trainKey, t *train) bool {
-	f := l.view(k, t)
+	f := l.at(k.line, t)
 	if f.status == outOfService && st.now >= f.seen+outKeep {
 		return true
 	}
@@ -39,16 +50,13 @@ func (l *Lines) gone(st *lineState, k trainKey, t *train) bool {
 	return st.now >= max(f.seen, t.told.due)+silentMost
 }
 
-// stale says whether what was told of a train is no longer good.
-func (l *Lines) stale(st *lineState, k trainKey, t *train) bool {
-	f := l.view(k, t)
-	now := l.predict(st, k, &f, t.late)
-	was := t.told
+// stale says whether what was told of a train is no longer good, now that p is predicted.
+func (t *train) stale(p told) bool {
 	const slack = 5_000
-	if d := now.due - was.due; d >= -slack && d <= slack {
-		now.due, now.depart = was.due, was.depart
+	if d := p.due - t.told.due; d >= -slack && d <= slack {
+		p.due, p.depart = t.told.due, t.told.depart
 	}
-	return now != was
+	return p != t.told
 }
 
 // Flush tells of every train and line that changed and writes the state.
@@ -58,13 +66,14 @@ func (l *Lines) Flush(out Output) error {
 			out.Emit(l.trains, byKey, l.arena.close(l.enc.AppendTrainKey(l.arena.open(), k.id)), nil)
 			continue
 		}
-		f := l.view(k, t)
-		now := l.predict(l.state.Peek(k.line), k, &f, t.late)
+		t.retell = false
+		f := l.at(k.line, t)
+		now := l.predict(l.state.Peek(k.line), k, f, t.late)
 		if now == t.told {
 			continue
 		}
 		t.told = now
-		l.tellTrain(k, &f, now, out)
+		l.tellTrain(k, f, now, out)
 	}
 	for li, st := range l.state.Dirty() {
 		if st != nil && st.news {

@@ -5,9 +5,6 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"time"
-
-	"ell/internal/cta"
 )
 
 // At a terminal a train is seen twice: where it ends its trip, and, when it
@@ -24,28 +21,6 @@ const (
 	lateMost   = 3 * 60_000  // whose departure was no longer ago than this, ms
 )
 
-// departures appends to out the departures of the timetable from a site between
-// two moments, in ms, the second no more than a day after the first.
-func (m *Map) departures(out []int64, li int, site int16, from, until int64) []int64 {
-	t, end := time.UnixMilli(from), time.UnixMilli(until)
-	for day, i := cta.ServiceDayOf(t), 0; i < 2; day, i = day.Next(), i+1 {
-		trips := m.timetable.DeparturesOn(day)
-		first, last := day.Minute(t), day.Minute(end)
-		for _, trip := range trips[sort.Search(len(trips), func(i int) bool { return trips[i].Minute >= first }):] {
-			if trip.Minute > last {
-				return out
-			}
-			if p := &m.patterns[trip.Pattern]; p.line == li && p.calls[trip.Call].site == site {
-				out = append(out, day.Time(trip.Minute).UnixMilli())
-			}
-		}
-		if t = day.End; t.After(end) {
-			return out
-		}
-	}
-	return out
-}
-
 // leadKey is where the time between drawing up and leaving is kept: the "leg"
 // from a site to itself.
 func leadKey(line, site int16) legKey { return legKey{line, site, site} }
@@ -55,7 +30,7 @@ func leadKey(line, site int16) legKey { return legKey{line, site, site} }
 // that one, by the one before it that it missed, as soon as it can. late says
 // so; ok is false when the timetable has neither.
 func (l *Lines) leaves(line, site int16, at int64) (depart int64, late, ok bool) {
-	l.near = l.m.departures(l.near[:0], int(line), site, at-lateMost, at+boardMost)
+	l.near = l.departures(l.near[:0], int(line), site, at-lateMost, at+boardMost)
 	near := l.near
 	i := sort.Search(len(near), func(i int) bool { return near[i] >= at+boardLeast })
 	ok = i < len(near)
@@ -90,7 +65,7 @@ func (l *Lines) predictTurn(st *lineState, k trainKey, f *fix, t *told) {
 	ready := f.at + turnLeast
 	// Trips whose train should have drawn up by now have theirs.
 	after := max(st.now, waiting[0].at+turnLeast) + int64(lead)
-	l.near = l.m.departures(l.near[:0], int(k.line), start, after, f.at+turnMost+int64(lead))
+	l.near = l.departures(l.near[:0], int(k.line), start, after, f.at+turnMost+int64(lead))
 	for _, at := range l.near {
 		first := waiting[0]
 		if at-int64(lead) < first.at+turnLeast {
@@ -109,22 +84,38 @@ func (l *Lines) predictTurn(st *lineState, k trainKey, f *fix, t *told) {
 // waitingAt lists the trains of a line that wait at a terminal, the first to
 // have come there first. The train of k at f is one of them.
 func (l *Lines) waitingAt(k trainKey, f *fix) []due {
+	if l.turningOf != k.line {
+		l.findTurning(k.line)
+	}
 	out := l.work[:0]
-	for key, t := range l.train.All() {
-		if key.line != k.line {
-			continue
-		}
-		if key == k {
-			out = append(out, due{f.at, k})
-			continue
-		}
-		if g := l.view(key, t); g.site == f.site && g.status == inService && l.m.call(g.place).turn {
-			out = append(out, due{g.at, key})
+	for _, w := range l.turning {
+		if w.site == f.site {
+			out = append(out, w.due)
 		}
 	}
-	slices.SortFunc(out, func(a, b due) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.key.id, b.key.id))
-	})
 	l.work = out
 	return out
+}
+
+// turning is a train that waits where trains turn back.
+type turning struct {
+	due
+	site int16
+}
+
+// findTurning lists the trains of a line that wait where trains turn back, the
+// first to have come first. The list holds until one of them is seen, or goes.
+func (l *Lines) findTurning(line int16) {
+	l.turningOf, l.turning = line, l.turning[:0]
+	for key, t := range l.train.All() {
+		if key.line != line {
+			continue
+		}
+		if g := l.at(line, t); g.status == inService && l.m.call(g.place).turn {
+			l.turning = append(l.turning, turning{due{g.at, key}, g.site})
+		}
+	}
+	slices.SortFunc(l.turning, func(a, b turning) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.key.id, b.key.id))
+	})
 }

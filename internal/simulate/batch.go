@@ -11,9 +11,9 @@ import (
 // once it has grown to the size of the busiest transaction.
 type batch struct {
 	enc        *event.Encoder
+	names      event.Names
 	arrivals   map[int32]string // topic by station id
 	turnstiles map[int32]string
-	shared     bool
 	headers    map[string][]kgo.RecordHeader // by pattern
 
 	bytes   []byte
@@ -36,7 +36,7 @@ func (b *batch) Arrival(a *event.Arrival) {
 	b.bytes = b.enc.AppendArrivalKey(b.bytes, a.StationID, a.Timestamp)
 	value := len(b.bytes)
 	b.bytes = b.enc.AppendArrival(b.bytes, a)
-	b.add(b.arrivals[a.StationID], a.StationID, headers, span{key, value, len(b.bytes)})
+	b.add(b.arrivals[a.StationID], b.names.ArrivalPartition(a.Line), headers, span{key, value, len(b.bytes)})
 }
 
 // Turnstile implements sim.Sink.
@@ -45,14 +45,10 @@ func (b *batch) Turnstile(t *event.Turnstile) {
 	b.bytes = b.enc.AppendTurnstileKey(b.bytes, t.StationID, t.Timestamp)
 	value := len(b.bytes)
 	b.bytes = b.enc.AppendTurnstile(b.bytes, t)
-	b.add(b.turnstiles[t.StationID], t.StationID, nil, span{key, value, len(b.bytes)})
+	b.add(b.turnstiles[t.StationID], b.names.TurnstilePartition(t.StationID), nil, span{key, value, len(b.bytes)})
 }
 
-func (b *batch) add(topic string, station int32, headers []kgo.RecordHeader, s span) {
-	var partition int32
-	if b.shared {
-		partition = event.StationPartition(station)
-	}
+func (b *batch) add(topic string, partition int32, headers []kgo.RecordHeader, s span) {
 	b.spans = append(b.spans, s)
 	b.records = append(b.records, kgo.Record{Topic: topic, Partition: partition, Headers: headers})
 }

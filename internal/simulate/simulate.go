@@ -94,6 +94,7 @@ type Simulator struct {
 	cfg     Config
 	batch   batch
 	weather *sim.Weather
+	lines   []int32 // partitions of arrivals by line to tell the time, where the city writes them itself
 
 	clock                          atomic.Pointer[event.Clock]
 	events, transactions, restarts atomic.Int64
@@ -107,11 +108,18 @@ func New(cfg Config) (*Simulator, error) {
 		return nil, fmt.Errorf("speed %v is not from %g to %d", cfg.Speed, event.MinSpeed, event.MaxSpeed)
 	}
 	s := &Simulator{cfg: cfg, ready: make(chan struct{})}
+	if cfg.Names.Layout == event.Shared {
+		ids := make([]string, len(cfg.Network.Lines))
+		for i, l := range cfg.Network.Lines {
+			ids[i] = l.ID
+		}
+		s.lines = event.LinePartitions(ids)
+	}
 	s.batch = batch{
 		enc:        cfg.Encoder,
+		names:      cfg.Names,
 		arrivals:   map[int32]string{},
 		turnstiles: map[int32]string{},
-		shared:     cfg.Names.Layout == event.Shared,
 		headers:    map[string][]kgo.RecordHeader{},
 	}
 	for _, st := range cfg.Network.Stations {
@@ -246,7 +254,10 @@ type life struct {
 	anchorWall time.Time // ... at this wall time, from which it runs at clock.Speed
 	committed  time.Time
 	snapshot   int64 // city time of the last snapshot
+	told       event.Ticks
 }
+
+var tickHeaders = []kgo.RecordHeader{{Key: event.HeaderTick}}
 
 // due is the city time that belongs to wall time now.
 func (l *life) due(now time.Time) int64 {
@@ -335,7 +346,13 @@ func (s *Simulator) commit(ctx context.Context, l *life, snapshot bool) error {
 	for i := range records {
 		l.cl.Produce(ctx, &records[i], promise)
 	}
-	l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.Clock(), Key: s.cfg.Encoder.AppendClockKey(nil), Value: s.cfg.Encoder.AppendClock(nil, &l.clock)}, promise)
+	key, value := s.cfg.Encoder.AppendClockKey(nil), s.cfg.Encoder.AppendClock(nil, &l.clock)
+	l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.Clock(), Key: key, Value: value}, promise)
+	if len(s.lines) > 0 && l.told.Next(&l.clock) {
+		for _, p := range s.lines { // after the batch: a line is told the time when it has the arrivals up to then
+			l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.ByLine(), Partition: p, Key: key, Value: value, Headers: tickHeaders}, promise)
+		}
+	}
 	// A command may change the city itself, and obeying it must not be done
 	// twice: its effect is kept as a snapshot, and its place in the topic beside it.
 	if snapshot || l.clock.CityTime-l.snapshot >= snapshotEvery.Milliseconds() {

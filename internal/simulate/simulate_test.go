@@ -128,6 +128,9 @@ func (c *city) check(t *testing.T) (events int) {
 		Config: c.cfg.Kafka, Topics: []string{c.cfg.Names.Arrivals(0, ""), c.cfg.Names.Turnstiles(0, "")}, CaughtUp: cancel,
 		Batch: func(_ context.Context, batch []event.Record) error {
 			for _, r := range batch {
+				if event.IsTick(r.Headers) {
+					continue // the clock between them; it is not the city's
+				}
 				p := r.Topic + strconv.Itoa(int(r.Partition))
 				got[p] = append(got[p], append(bytes.Clone(r.Key), r.Value...))
 				events++
@@ -160,19 +163,19 @@ type sink struct {
 	at map[string][][]byte
 }
 
-func (s *sink) add(topic string, station int32, b []byte) {
-	p := topic + strconv.Itoa(int(event.StationPartition(station)))
+func (s *sink) add(topic string, partition int32, b []byte) {
+	p := topic + strconv.Itoa(int(partition))
 	s.at[p] = append(s.at[p], b)
 }
 
 func (s *sink) Arrival(a *event.Arrival) {
 	e := s.c.cfg.Encoder
-	s.add(s.c.cfg.Names.Arrivals(0, ""), a.StationID, e.AppendArrival(e.AppendArrivalKey(nil, a.StationID, a.Timestamp), a))
+	s.add(s.c.cfg.Names.Arrivals(0, ""), s.c.cfg.Names.ArrivalPartition(a.Line), e.AppendArrival(e.AppendArrivalKey(nil, a.StationID, a.Timestamp), a))
 }
 
 func (s *sink) Turnstile(u *event.Turnstile) {
 	e := s.c.cfg.Encoder
-	s.add(s.c.cfg.Names.Turnstiles(0, ""), u.StationID, e.AppendTurnstile(e.AppendTurnstileKey(nil, u.StationID, u.Timestamp), u))
+	s.add(s.c.cfg.Names.Turnstiles(0, ""), s.c.cfg.Names.TurnstilePartition(u.StationID), e.AppendTurnstile(e.AppendTurnstileKey(nil, u.StationID, u.Timestamp), u))
 }
 
 // refuseEnds answers each nth end of a transaction with an error.
@@ -224,6 +227,58 @@ func TestACommitThatFailsOrWhoseAnswerIsLostIsNeitherLostNorRepeated(t *testing.
 			}
 			t.Logf("%d events; %d new beginnings", events, st.Restarts)
 		})
+	}
+}
+
+func TestEveryLineIsToldTheTimeWhenItHasTheArrivalsUpToThen(t *testing.T) {
+	c := newCity(t)
+	c.live(t, 15)
+	c.live(t, 15) // a restart may tell the time once more, but never an older one
+	lines := make(map[int32]bool)
+	for _, l := range c.cfg.Network.Lines {
+		lines[event.LinePartition(l.ID)] = true
+	}
+	dec := event.NewDecoder(c.cfg.Resolver)
+	told, ticks := map[int32]int64{}, map[int32]int{}
+	ctx, cancel := context.WithCancel(t.Context())
+	f, err := kafka.NewFollower(kafka.Follow{
+		Config: c.cfg.Kafka, Topics: []string{c.cfg.Names.ByLine()}, CaughtUp: cancel,
+		Batch: func(_ context.Context, batch []event.Record) error {
+			for i := range batch {
+				r, p := &batch[i], batch[i].Partition
+				if !event.IsTick(r.Headers) {
+					var a event.Arrival
+					if err := dec.Arrival(r, &a); err != nil {
+						return err
+					}
+					if a.Timestamp <= told[p] {
+						t.Errorf("partition %d: an arrival of %d after it was told %d", p, a.Timestamp, told[p])
+					}
+					continue
+				}
+				var at event.Clock
+				if err := dec.Clock(r, &at); err != nil {
+					return err
+				}
+				if at.CityTime < told[p] {
+					t.Errorf("partition %d: told %d after %d", p, at.CityTime, told[p])
+				}
+				told[p] = at.CityTime
+				ticks[p]++
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for p := range int32(event.Partitions) {
+		if n := ticks[p]; lines[p] != (n >= 20) || !lines[p] && n > 0 {
+			t.Errorf("partition %d, which holds a line: %v, was told the time %d times", p, lines[p], n)
+		}
 	}
 }
 

@@ -185,23 +185,20 @@ test("the pipeline: every part and flow with rates and lag, and they live", asyn
   const { page, wrong, close } = await app("/pipeline");
   const parts = page.getByRole("region", { name: "Table of the parts" }).locator("tbody tr");
   await parts.first().waitFor();
-  for (const name of ["City", "Weather device", "REST Proxy", "Schema registry", "Station source", "Stations", "By line", "Turnstiles", "Trains and lines", "Board", "Viewers"]) {
+  for (const name of ["City", "Weather device", "REST Proxy", "Schema registry", "Station source", "Stations", "Turnstiles", "Trains and lines", "Board", "Viewers"]) {
     assert.match(await parts.filter({ has: page.getByRole("rowheader", { name, exact: true }) }).innerText(), /\bok\b/, name);
   }
   await page.waitForTimeout(4000);
   const { edges } = await get("/api/v1/pipeline");
   for (const e of edges) assert.ok(e.count > 0 || e.from === "weather" || e.topic.endsWith(".stations"), `${e.from} to ${e.to}: nothing ever came`);
-  for (const [from, to] of [["city", "forward"], ["city", "turnstiles"], ["forward", "lines"], ["lines", "board"], ["turnstiles", "board"], ["city", "board"], ["board", "viewers"]]) {
+  for (const [from, to] of [["city", "lines"], ["city", "turnstiles"], ["lines", "board"], ["turnstiles", "board"], ["city", "board"], ["board", "viewers"]]) {
     assert.ok(edges.filter((e) => e.from === from && e.to === to).some((e) => e.rate > 0.5), `${from} to ${to}: no rate`);
   }
-  // What goes in comes out: arrivals pass by the first stage to the second, with the clock between them.
-  const rate = (from, to) => edges.filter((e) => e.from === from && e.to === to).reduce((n, e) => n + e.rate, 0);
-  assert.ok(rate("forward", "lines") > rate("city", "forward") * 0.5 && rate("forward", "lines") < rate("city", "forward") * 2 + 30, JSON.stringify(edges));
   const flows = page.getByRole("region", { name: "Table of the flows" });
   const before = await flows.innerText();
   await page.waitForTimeout(2500);
   assert.notEqual(await flows.innerText(), before, "the table stands still");
-  assert.equal(await page.locator(".graph svg .node").count(), 11);
+  assert.equal(await page.locator(".graph svg .node").count(), 10);
   await page.getByText(/No dead letters|dead letters\./).first().waitFor();
   await page.getByRole("searchbox").fill("arrivals howard");
   await page.waitForURL(/topics=arrivals/);

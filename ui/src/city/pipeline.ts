@@ -29,15 +29,15 @@ export interface Pipeline {
 }
 
 /** The board stands apart from its last processor: many flows bend toward it, and the words of none may stand among the bends. */
-const BOARD = 3.35
+const BOARD = 2.35
 
 /** Column and row of the parts we know; others go to free places of their kind's column. */
 const PLACES: Readonly<Record<string, readonly [number, number]>> = {
   source: [0, 0], city: [0, 1.5], weather: [0, 3],
-  stations: [1, 0], forward: [1, 1], turnstiles: [1, 2], gateway: [1, 3],
-  lines: [2, 1], board: [BOARD, 1.5], viewers: [BOARD + 0.9, 1.5],
+  stations: [1, 0], lines: [1, 1], turnstiles: [1, 2], gateway: [1, 3],
+  board: [BOARD, 1.5], viewers: [BOARD + 0.9, 1.5],
 }
-const COLUMN: Readonly<Record<string, number>> = { producer: 0, source: 0, gateway: 1, topic: 2, processor: 2, board: BOARD, viewers: BOARD + 0.9 }
+const COLUMN: Readonly<Record<string, number>> = { producer: 0, source: 0, gateway: 1, topic: 1, processor: 1, board: BOARD, viewers: BOARD + 0.9 }
 
 export interface Laid extends PipelineNode {
   x: number
@@ -58,7 +58,7 @@ export function lay(nodes: readonly PipelineNode[]): Laid[] {
     if (n.kind === 'registry') continue
     let p = PLACES[n.id]
     if (!p) {
-      const column = COLUMN[n.kind] ?? 2
+      const column = COLUMN[n.kind] ?? 1
       let row = 0
       while (taken.has(`${column},${row}`)) row++
       taken.add(`${column},${row}`)

@@ -16,6 +16,7 @@ import org.apache.kafka.streams.processor.PunctuationType;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.processor.api.RecordMetadata;
 
 /**
  * Where each train of a line is, when it is due next, and how the line runs. It does less than Ell's stage: a train's
@@ -24,7 +25,7 @@ import org.apache.kafka.streams.processor.api.Record;
  */
 final class Lines implements Processor<byte[], byte[], byte[], byte[]> {
   private static final long DWELL_MS = 20_000;
-  private static final long EVALUATE_MS = 10_000;
+  private static final long EVALUATE_MS = 30_000;
   private static final long SILENT_MS = 60 * 60_000;
   private static final long OUT_MS = 5 * 60_000;
   private static final long GAP_MEMORY_MS = 45 * 60_000;
@@ -138,7 +139,7 @@ final class Lines implements Processor<byte[], byte[], byte[], byte[]> {
       t.arrivedAt = again ? t.arrivedAt : at;
       t.seen = at;
       predict(t, call);
-      source(t, text(r, "source"));
+      source(t, r);
     });
     changedTrains.add(id);
   }
@@ -238,8 +239,17 @@ final class Lines implements Processor<byte[], byte[], byte[], byte[]> {
     return h == null ? "" : new String(h.value(), StandardCharsets.UTF_8);
   }
 
-  /** Reads "topic partition offset appended". */
-  private static void source(Train t, String text) {
+  /** Says which record told of the train: what was brought here says "topic partition offset appended" of where it was. */
+  private void source(Train t, Record<byte[], byte[]> r) {
+    String text = text(r, "source");
+    if (text.isEmpty()) {
+      RecordMetadata m = context.recordMetadata().orElseThrow();
+      t.topic = m.topic();
+      t.partition = m.partition();
+      t.offset = m.offset();
+      t.appended = r.timestamp();
+      return;
+    }
     String[] f = text.split(" ");
     t.topic = f[0];
     t.partition = Integer.parseInt(f[1]);

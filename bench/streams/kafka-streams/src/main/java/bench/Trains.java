@@ -21,9 +21,9 @@ import org.apache.kafka.streams.processor.api.Record;
 import org.apache.kafka.streams.processor.api.RecordMetadata;
 
 /**
- * Train positions, predicted arrivals and line status, exactly once, with the Processor API, in the two steps that Ell has:
- * arrivals are brought together by line, then one task owns all of a line. The argument is the form of the state: rocksdb,
- * memory or fastest.
+ * Train positions, predicted arrivals and line status, exactly once, with the Processor API: one task owns all of a line, and
+ * where BY_LINE names a topic, arrivals are brought together by line there first. The argument is the form of the state:
+ * rocksdb, memory or fastest.
  */
 public final class Trains {
   private Trains() {}
@@ -31,15 +31,18 @@ public final class Trains {
   public static void main(String[] args) throws InterruptedException {
     Deserializer<byte[]> in = Serdes.ByteArray().deserializer();
     Serializer<byte[]> out = Serdes.ByteArray().serializer();
-    String byLine = Settings.env("GROUP") + ".by-line";
+    String byLine = System.getenv("BY_LINE");
     Network network = new Network(Settings.env("NETWORK"));
-    StreamPartitioner<byte[], byte[]> partitions = new ByLine();
-    Topology t = new Topology()
-        .addSource("arrivals", in, in, Pattern.compile(Settings.env("INPUT")))
-        .addProcessor("forward", Forward::new, "arrivals")
-        .addSink("by-line-out", byLine, out, out, partitions, "forward")
-        .addSource("by-line", in, in, byLine)
-        .addProcessor("lines", () -> new Lines(network, new AvroOut()), "by-line")
+    Topology t = new Topology().addSource("arrivals", in, in, Pattern.compile(Settings.env("INPUT")));
+    String lines = "arrivals";
+    if (byLine != null && !byLine.isEmpty()) {
+      StreamPartitioner<byte[], byte[]> partitions = new ByLine();
+      t.addProcessor("forward", Forward::new, "arrivals")
+          .addSink("by-line-out", byLine, out, out, partitions, "forward")
+          .addSource("by-line", in, in, byLine);
+      lines = "by-line";
+    }
+    t.addProcessor("lines", () -> new Lines(network, new AvroOut()), lines)
         .addStateStore(Stored.builder(args[0], "trains", State.serde(Train::write, Train::read)), "lines")
         .addStateStore(Stored.builder(args[0], "legs", State.serde(Leg::write, Leg::read)), "lines")
         .addStateStore(Stored.builder(args[0], "lines", State.serde(Line::write, Line::read)), "lines")
