@@ -121,7 +121,7 @@ func (p *platform) stages(m *process.Map) []exactly.Stage {
 // among each other is that in which they come.
 func (p *platform) linesStage(m *process.Map) exactly.Stage {
 	n, dec := p.Names, event.NewDecoder(p.registry)
-	s := exactly.Stage{Name: event.StageLines, Changelog: n.Changelog(event.StageLines)}
+	s := exactly.Stage{Name: event.StageLines, Changelog: n.LinesChangelog()}
 	if n.Layout == event.Shared {
 		s.Topics = []string{n.ByLine()}
 		s.New = func(t exactly.Task) exactly.Reducer {

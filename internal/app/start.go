@@ -119,7 +119,8 @@ func (p *platform) sameLayout(ctx context.Context, cl *kgo.Client) error {
 	if err != nil {
 		return fmt.Errorf("list topics: %w", err)
 	}
-	sensors := regexp.MustCompile(other.TurnstilesPattern() + "|" + other.ArrivalsPattern())
+	// Arrivals would tell as well, but for a log from when the per-station layout had a topic by line too.
+	sensors := regexp.MustCompile(other.TurnstilesPattern())
 	for _, t := range topics.Sorted() {
 		if t.Err == nil && sensors.MatchString(t.Topic) {
 			return fmt.Errorf("this log was begun with --topics %s (topic %s): go on with that, or begin anew in another data folder or under another --prefix", other.Layout, t.Topic)
@@ -179,7 +180,7 @@ func (p *platform) rights(role string, to check.Rights) {
 			write(n.Stations(), n.StationLines(), n.ConnectOffsets())
 		}
 	case roleProcess:
-		logs := []string{n.Changelog(event.StageStations), n.Changelog(event.StageTurnstiles), n.Changelog(event.StageLines)}
+		logs := []string{n.Changelog(event.StageStations), n.Changelog(event.StageTurnstiles), n.LinesChangelog()}
 		read(sensors...)
 		read(logs...)
 		read(n.Clock(), n.Stations(), n.StationLines())

@@ -133,6 +133,15 @@ func (n Names) DeadLetter() string { return n.Prefix + "deadletter.v1" }
 // Changelog is the topic of a stage's private state.
 func (n Names) Changelog(stage string) string { return n.Prefix + "process." + stage + ".v1" }
 
+// LinesChangelog is the topic of the lines' state: of one task for each
+// partition of arrivals by line, or of the one that has all lines.
+func (n Names) LinesChangelog() string {
+	if n.Layout == PerStation {
+		return n.Changelog("rail")
+	}
+	return n.Changelog(StageLines)
+}
+
 // ConnectOffsets is the topic of how far the station source has read.
 func (n Names) ConnectOffsets() string { return n.Prefix + "connect.offsets" }
 
@@ -251,7 +260,7 @@ func (n Names) Specs(stations []StationRef, r Retention) []TopicSpec {
 		table(n.Trains(), Partitions), table(n.Lines(), Partitions),
 		table(n.Clock(), 1), derived(n.Commands(), 1), dead,
 		table(n.Changelog(StageCity), 1), table(n.Changelog(StageStations), 1),
-		table(n.Changelog(StageTurnstiles), Partitions), table(n.Changelog(StageLines), lines),
+		table(n.Changelog(StageTurnstiles), Partitions), table(n.LinesChangelog(), lines),
 	)
 }
 
