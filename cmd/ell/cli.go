@@ -48,7 +48,7 @@ type settings struct {
 	RetentionBytes    string `help:"How much of the sensors' records is kept, in bytes a partition; auto bounds the embedded broker." default:"auto" placeholder:"BYTES" group:"Kafka"`
 	Instance          string `help:"Name of this process among those that share the work; stable across restarts." placeholder:"NAME" group:"Kafka"`
 	OnStop            string `help:"What a processor that is stopped does with its share of the work: keep it for half a minute, so that a restart disturbs nobody, or leave it to the others." default:"keep" placeholder:"WHAT" group:"Kafka"`
-	CommitEvery       string `help:"Longest time between two commits of the processor." default:"100ms" placeholder:"DURATION" group:"Kafka"`
+	CommitEvery       string `help:"Longest time between two commits of the processor; twice that at most for one that has fallen behind." default:"100ms" placeholder:"DURATION" group:"Kafka"`
 	KafkaTLS          string `name:"kafka-tls" help:"Speak TLS to the brokers: on or off." default:"off" group:"Kafka"`
 	KafkaCA           string `name:"kafka-ca" help:"File with the certificate authority of the brokers; none: the system's." placeholder:"FILE" group:"Kafka"`
 	KafkaCert         string `help:"File with the client's certificate." placeholder:"FILE" group:"Kafka"`

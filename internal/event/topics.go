@@ -109,7 +109,7 @@ func (n Names) Summary() string {
 const summary = "TURNSTILE_SUMMARY"
 
 // ByLine is the topic of arrivals in the shared layout, partitioned by line, with
-// the city's clock between them ([Ticks]).
+// the city's clock between them ([TickDue]).
 func (n Names) ByLine() string { return n.Prefix + "arrivals.by_line.v1" }
 
 // Trains is the topic of where each train is.

@@ -136,7 +136,9 @@ type Config struct {
 	// DeadLetter is the topic for records that cannot be understood.
 	DeadLetter string
 
-	CommitEvery time.Duration // longest transaction under load; 0: 100 ms
+	// CommitEvery is the longest transaction under load, or up to twice that where
+	// ending one takes more than a tenth of it; 0: 100 ms.
+	CommitEvery time.Duration
 	Linger      time.Duration // shortest time between two commits; 0: 5 ms, negative: none
 	// Patience is how long a transaction waits for more input once it is
 	// drained, as a multiple of what a commit takes here: nothing to speak of on

@@ -16,7 +16,7 @@ import (
 const checkEvery = 64
 
 // Nothing is processed while a transaction ends: under load one takes endShare
-// times as long as that, as far as this is no more than endMost times CommitEvery.
+// times as long as that, but no more than endMost times CommitEvery.
 const (
 	endShare = 10
 	endMost  = 2
@@ -75,7 +75,7 @@ func (s *session) transact(ctx context.Context, fetches kgo.Fetches) error {
 // the time is up.
 func (s *session) fill(ctx, txn context.Context, fetches kgo.Fetches, begin time.Time) error {
 	linger := begin.Add(s.patience())
-	deadline := begin.Add(max(s.cfg.CommitEvery, min(endShare*s.endTook, endMost*s.cfg.CommitEvery)))
+	deadline := begin.Add(max(s.cfg.CommitEvery, min(endShare*s.endTook, endMost*s.cfg.CommitEvery, s.cfg.TransactionTimeout/4)))
 	if deadline.Before(linger) {
 		deadline = linger
 	}

@@ -211,11 +211,10 @@ func (l *Lines) learnLeg(line int16, from, to *fix) {
 			return
 		}
 	}
-	k := legKey{line, from.site, to.site}
-	if c.way == none || c.leg != k {
-		l.legs.Edit(k).learn(float64(ms), prior, to.at)
+	if c.way == none {
+		l.legs.Edit(c.leg).learn(float64(ms), prior, to.at)
 	} else {
-		g := l.legs.EditAt(&l.wayAt[line][c.way], k)
+		g := l.legs.EditAt(&l.wayAt[line][c.way], c.leg)
 		g.learn(float64(ms), prior, to.at)
 		l.noteSlow(int(line), int(c.way), g)
 	}
@@ -282,19 +281,17 @@ const (
 // until something that it came of changes.
 func (l *Lines) expects(st *lineState, k trainKey, t *train) *told {
 	p, f := &t.guess, l.at(k.line, t)
-	var g *leg
+	holds := st.now >= p.from && st.now < p.until
+	var g *leg // what the answer comes of besides the train and the time
 	if f.status == inService {
 		if c := l.m.call(f.place); !c.ends {
 			g = l.leg(c)
 		}
-		if g == nil || g.n == 0 {
-			g = nil
-			p.until = 0 // it takes more into account than is compared here
-		}
+		// Without one it takes more into account than is compared here.
+		holds = holds && g != nil && g.n > 0 && g.lastAt == p.lastAt && g.mean == p.mean
 	}
-	if st.now < p.from || st.now >= p.until || g != nil && (g.lastAt != p.lastAt || g.mean != p.mean) {
-		p.told = l.predict(st, k, f, 0)
-		p.from, p.until = st.now, maxTime
+	if !holds {
+		*p = guess{told: l.predict(st, k, f, 0), from: st.now, until: maxTime}
 		if g != nil {
 			p.lastAt, p.mean = g.lastAt, g.mean
 			p.until = p.due + 60_000*max(1, (st.now-p.due)/60_000+1) // a whole minute more overdue

@@ -4,8 +4,8 @@ import "ell/internal/event"
 
 // Rail owns all lines at once: it is [Lines] for a task that reads the arrivals
 // of all stations, where each has a topic of its own, and the city's clock.
-// Every arrival goes to its line, and a reading of the clock every
-// [event.TickEvery] to all of them.
+// Every arrival goes to its line, and a reading of the clock to all of them when
+// it is due ([event.TickDue]).
 type Rail struct {
 	dec   *event.Decoder
 	clock string // topic
@@ -68,7 +68,7 @@ func (r *Rail) tick(rec *event.Record) error {
 	if err := checkTime(c.CityTime); err != nil {
 		return err
 	}
-	if told := r.told(); told > 0 && c.CityTime < told+event.TickEvery {
+	if !event.TickDue(r.told(), &c) {
 		return nil
 	}
 	for _, l := range r.lines {

@@ -23,9 +23,10 @@ func TestTableBehavesLikeAMapWithCopies(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		tab := NewTable[int, int]()
 		now, was := map[int]int{}, map[int]int{}
+		var places [12]Place[int, int]
 		for range 300 {
 			k, v := r.IntN(12), r.IntN(1000)
-			switch r.IntN(10) {
+			switch r.IntN(12) {
 			case 0:
 				tab.Commit()
 				was = maps.Clone(now)
@@ -41,12 +42,29 @@ func TestTableBehavesLikeAMapWithCopies(t *testing.T) {
 			case 5, 6:
 				*tab.Edit(k) += v
 				now[k] += v
+			case 7:
+				*tab.EditAt(&places[k], k) += v
+				now[k] += v
+			case 8:
+				_, there := now[k]
+				if p := tab.EditIf(k); (p != nil) != there {
+					t.Fatalf("seed %d: EditIf(%d) is not %v", seed, k, there)
+				} else if there {
+					*p += v
+					now[k] += v
+				}
 			default:
 				tab.Set(k, v)
 				now[k] = v
 			}
 			if got := contents(tab); !maps.Equal(now, got) {
 				t.Fatalf("seed %d: %s", seed, cmp.Diff(now, got))
+			}
+			for k := range places {
+				want, there := now[k]
+				if p := tab.PeekAt(&places[k], k); (p != nil) != there || there && *p != want {
+					t.Fatalf("seed %d: at its place %d is not %d, %v", seed, k, want, there)
+				}
 			}
 			if tab.Len() != len(now) {
 				t.Fatalf("seed %d: Len is %d, want %d", seed, tab.Len(), len(now))

@@ -254,7 +254,7 @@ type life struct {
 	anchorWall time.Time // ... at this wall time, from which it runs at clock.Speed
 	committed  time.Time
 	snapshot   int64 // city time of the last snapshot
-	told       event.Ticks
+	told       int64 // city time that the lines were told last, in this session
 }
 
 var tickHeaders = []kgo.RecordHeader{{Key: event.HeaderTick}}
@@ -348,7 +348,8 @@ func (s *Simulator) commit(ctx context.Context, l *life, snapshot bool) error {
 	}
 	key, value := s.cfg.Encoder.AppendClockKey(nil), s.cfg.Encoder.AppendClock(nil, &l.clock)
 	l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.Clock(), Key: key, Value: value}, promise)
-	if len(s.lines) > 0 && l.told.Next(&l.clock) {
+	if len(s.lines) > 0 && event.TickDue(l.told, &l.clock) {
+		l.told = l.clock.CityTime
 		for _, p := range s.lines { // after the batch: a line is told the time when it has the arrivals up to then
 			l.cl.Produce(ctx, &kgo.Record{Topic: s.cfg.Names.ByLine(), Partition: p, Key: key, Value: value, Headers: tickHeaders}, promise)
 		}
