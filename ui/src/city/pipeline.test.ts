@@ -23,6 +23,11 @@ describe('the pipeline', () => {
       expect(bend - last, n.id).toBeGreaterThan(100) // "14.2/s · no lag" is some 90 wide
     }
   })
+  it('leaves a flow that passes between two parts room for its words, under those of two topics above', () => {
+    const [city, lines] = lay(['city', 'lines', 'turnstiles', 'board'].map((id) => node(id, 'processor')))
+    if (!city || !lines) throw new Error('no parts')
+    expect(city.y - lines.y).toBeGreaterThanOrEqual(33 + 4 + 10 + 9) // the second topic's line, its descent; the height of the words, which stand 9 above theirs
+  })
   it('brings the topics between two parts together, the fastest first', () => {
     const all = flows([edge('lines', 'board', 'slow', 1), edge('a', 'b', '', 3), edge('lines', 'board', 'fast', 9)])
     expect(all).toHaveLength(2)

@@ -44,7 +44,7 @@ export interface Laid extends PipelineNode {
   y: number
 }
 
-export const NODE = { w: 166, h: 70, dx: 306, dy: 102 }
+export const NODE = { w: 166, h: 70, dx: 306, dy: 120 }
 
 /** Gives every node a place; the registry, on which all stand, is drawn apart. */
 export function lay(nodes: readonly PipelineNode[]): Laid[] {
