@@ -68,12 +68,12 @@ func checkKept(t *testing.T, l *Lines) {
 	for _, li := range l.mine {
 		st := l.state.Peek(int16(li))
 		for w, of := range l.m.lines[li].ways {
-			kept := l.slow[li][w/64]&(1<<(w%64)) != 0
+			kept := l.kept[li].slow[w/64]&(1<<(w%64)) != 0
 			if !kept && l.lost(l.legs.Peek(of.leg), of.run, st) > slowSlack {
 				t.Fatalf("trains are slow from %d to %d, and nothing was kept of it", of.leg.from, of.leg.to)
 			}
 		}
-		o := &l.oldest[li]
+		o := &l.kept[li].oldest
 		for k, v := range l.visits.All() {
 			if s := &l.m.lines[li].sites[k.site]; o.is && s.trunk && v.at >= o.since && v.at < o.at[s.dir] {
 				t.Fatalf("a visit of %d at site %d is older than what is kept, %d", v.at, k.site, o.at[s.dir])

@@ -171,7 +171,7 @@ func (l *Lines) learn(k trainKey, from, to *fix, mv move) {
 		return
 	}
 	site := &l.m.lines[k.line].sites[to.site]
-	vk, place := visitKey{k.line, to.site}, &l.siteAt[k.line][to.site]
+	vk, place := visitKey{k.line, to.site}, &l.kept[k.line].visits[to.site]
 	var was visit
 	if v := l.visits.PeekAt(place, vk); v != nil {
 		was = *v
@@ -180,7 +180,7 @@ func (l *Lines) learn(k trainKey, from, to *fix, mv move) {
 		return // it came too late to be put in order
 	}
 	*l.visits.EditAt(place, vk) = visit{to.at, k.id}
-	l.oldest[k.line].at[site.dir] = min(l.oldest[k.line].at[site.dir], to.at)
+	l.kept[k.line].oldest.at[site.dir] = min(l.kept[k.line].oldest.at[site.dir], to.at)
 	if gap := to.at - was.at; was.at > 0 && site.trunk && was.id != k.id && gap <= gapLongest {
 		l.line(int(k.line)).gaps[site.dir].add(to.at, gap)
 	}
@@ -214,7 +214,7 @@ func (l *Lines) learnLeg(line int16, from, to *fix) {
 	if c.way == none {
 		l.legs.Edit(c.leg).learn(float64(ms), prior, to.at)
 	} else {
-		g := l.legs.EditAt(&l.wayAt[line][c.way], c.leg)
+		g := l.legs.EditAt(&l.kept[line].legs[c.way], c.leg)
 		g.learn(float64(ms), prior, to.at)
 		l.noteSlow(int(line), int(c.way), g)
 	}
@@ -268,7 +268,7 @@ func (l *Lines) leg(c *callInfo) *leg {
 	if c.way == none {
 		return l.legs.Peek(c.leg)
 	}
-	return l.legs.PeekAt(&l.wayAt[c.leg.line][c.way], c.leg)
+	return l.legs.PeekAt(&l.kept[c.leg.line].legs[c.way], c.leg)
 }
 
 // How long a train is believed to stand at a stop on its way, in ms.

@@ -98,25 +98,33 @@ type Lines struct {
 	lines  string // topic
 	mine   []int  // lines of this task
 
-	state     *Table[int16, lineState]
-	train     *Table[trainKey, train]
-	legs      *Table[legKey, leg]
-	visits    *Table[visitKey, visit]
-	arena     arena
-	arr       event.Arrival
-	work      []due
-	near      []int64
-	ids       []trainKey
-	visited   []visit
-	stateAt   []Place[int16, lineState]  // by line
-	siteAt    [][]Place[visitKey, visit] // by line and site
-	wayAt     [][]Place[legKey, leg]     // by line and way
-	turning   []turning                  // of the line of turningOf, none if it has to be found anew
-	turningOf int16
-	slow      [][]uint64    // by line: a bit for each way on which the newest trains were slow
-	oldest    []oldest      // by line
-	days      [2]departures // of the service days asked for last, the newest first
-	gaps      []*headways   // by line
+	state   *Table[int16, lineState]
+	train   *Table[trainKey, train]
+	legs    *Table[legKey, leg]
+	visits  *Table[visitKey, visit]
+	arena   arena
+	arr     event.Arrival
+	work    []due
+	near    []int64
+	ids     []trainKey
+	visited []visit
+	days    [2]departures // of the service days asked for last, the newest first
+	kept    []*kept       // by line; nil for those of other tasks
+}
+
+// kept is what need not be worked out anew at each look at a line. It follows
+// from the tables, is not in the changelog, and never decides anything by itself.
+type kept struct {
+	state  Place[int16, lineState]
+	visits []Place[visitKey, visit] // by site
+	legs   []Place[legKey, leg]     // by way
+	slow   []uint64                 // a bit for each way on which the newest trains were slow
+	oldest oldest
+	gaps   headways
+	// turning are the trains that wait where trains turn back, the first to have
+	// come first; they hold until a train of the line is seen, or goes.
+	turning []turning
+	turned  bool // turning holds
 }
 
 // due is one pending arrival whose time to be settled has come.
@@ -133,18 +141,17 @@ func NewLines(dec *event.Decoder, enc *event.Encoder, names event.Names, m *Map,
 		state: NewTable[int16, lineState](), train: NewTable[trainKey, train](),
 		legs: NewTable[legKey, leg](), visits: NewTable[visitKey, visit](),
 	}
+	l.kept = make([]*kept, len(m.lines))
 	for i := range m.lines {
-		l.wayAt, l.gaps = append(l.wayAt, make([]Place[legKey, leg], len(m.lines[i].ways))), append(l.gaps, nil)
-		l.siteAt, l.stateAt = append(l.siteAt, nil), append(l.stateAt, Place[int16, lineState]{})
-		l.slow, l.oldest = append(l.slow, make([]uint64, (len(m.lines[i].ways)+63)/64)), append(l.oldest, oldest{})
-		if event.LinePartition(m.lines[i].id) == partition {
+		if line := &m.lines[i]; event.LinePartition(line.id) == partition {
 			l.mine = append(l.mine, i)
-			l.gaps[i] = &headways{}
-			l.siteAt[i] = make([]Place[visitKey, visit], len(m.lines[i].sites))
+			l.kept[i] = &kept{
+				visits: make([]Place[visitKey, visit], len(line.sites)),
+				legs:   make([]Place[legKey, leg], len(line.ways)), slow: make([]uint64, (len(line.ways)+63)/64),
+			}
 			l.state.Set(int16(i), lineState{})
 		}
 	}
-	l.turningOf = none
 	l.state.Commit() // nothing is known, nothing to write
 	return l
 }
@@ -248,7 +255,7 @@ func (l *Lines) takeArrival(r *event.Record, a *event.Arrival) error {
 }
 
 // line is the state of a line, to change.
-func (l *Lines) line(li int) *lineState { return l.state.EditAt(&l.stateAt[li], int16(li)) }
+func (l *Lines) line(li int) *lineState { return l.state.EditAt(&l.kept[li].state, int16(li)) }
 
 // read checks an arrival against the network.
 func (l *Lines) read(a *event.Arrival) (li int, s sighting, err error) {
@@ -321,7 +328,7 @@ func (l *Lines) insert(line int16, t *train, s *sighting) (late bool) {
 	copy(t.pending[i+1:t.n+1], t.pending[i:t.n])
 	t.pending[i] = *s
 	t.n++
-	t.guess.until, l.turningOf = 0, none
+	t.guess.until, l.kept[line].turned = 0, false
 	// Only the newest one's source is ever told; to keep the others would more
 	// than double what the changelog holds of a train.
 	for j := max(i-1, 0); j < int(t.n)-1; j++ {
@@ -430,9 +437,8 @@ func (l *Lines) Rewind() {
 	l.legs.Rewind()
 	l.visits.Rewind()
 	l.arena.reset()
-	l.turningOf = none
 	for _, li := range l.mine {
-		l.oldest[li] = oldest{}
+		l.kept[li].oldest, l.kept[li].turned = oldest{}, false
 		for w, of := range l.m.lines[li].ways {
 			l.noteSlow(li, w, l.legs.Peek(of.leg))
 		}

@@ -44,7 +44,7 @@ func (l *Lines) restoreTrain(k trainKey, gone bool, r *stateReader) string {
 		return "not the id of a train"
 	}
 	defer l.train.Commit()
-	l.turningOf = none
+	l.kept[k.line].turned = false
 	if gone {
 		l.train.Delete(k)
 		return ""

@@ -36,8 +36,8 @@ func (l *Lines) lookSlow(li int, st *lineState) string {
 // lostAtMost is what trains lose beyond slowSlack a leg, in ms, on all of a line's
 // legs on which they lose any: no stretch can have more.
 func (l *Lines) lostAtMost(li int, st *lineState) (sum float64) {
-	ways, places := l.m.lines[li].ways, l.wayAt[li]
-	for word, set := range l.slow[li] {
+	ways, places := l.m.lines[li].ways, l.kept[li].legs
+	for word, set := range l.kept[li].slow {
 		for ; set != 0; set &= set - 1 {
 			i := 64*word + bits.TrailingZeros64(set)
 			sum += max(0, l.lost(l.legs.PeekAt(&places[i], ways[i].leg), ways[i].run, st)-slowSlack)
@@ -49,7 +49,7 @@ func (l *Lines) lostAtMost(li int, st *lineState) (sum float64) {
 // noteSlow keeps in mind whether the newest trains were slow on a way, by the
 // timetable and whatever the hour, so that others need not be looked at.
 func (l *Lines) noteSlow(li, w int, g *leg) {
-	word, bit := &l.slow[li][w/64], uint64(1)<<(w%64)
+	word, bit := &l.kept[li].slow[w/64], uint64(1)<<(w%64)
 	*word &^= bit
 	if g != nil && g.recent()-l.m.lines[li].ways[w].run*1000-float64(standardDwell) > slowSlack {
 		*word |= bit
@@ -88,7 +88,7 @@ func (l *Lines) slowest(pi int16, st *lineState) (worst stretch) {
 			continue
 		}
 		if s.over <= 0 {
-			if l.slow[c.leg.line][c.way/64]&(1<<(c.way%64)) == 0 {
+			if l.kept[c.leg.line].slow[c.way/64]&(1<<(c.way%64)) == 0 {
 				continue // no slow stretch begins here
 			}
 			s = stretch{from: c.site}

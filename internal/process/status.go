@@ -352,7 +352,7 @@ func (l *Lines) lookWaits(li int, st *lineState, k *look) string {
 // of service that began at since, but of a direction's moment or before it.
 func (l *Lines) anyLong(li int, since int64, until func(cta.Direction) int64) bool {
 	most := [2]int64{until(cta.A), until(cta.B)}
-	o := &l.oldest[li]
+	o := &l.kept[li].oldest
 	if o.is && o.since == since && o.at[0] > most[0] && o.at[1] > most[1] {
 		return false
 	}

@@ -11,7 +11,7 @@ import (
 func (l *Lines) forget(li int, st *lineState) {
 	l.each(li, func(k trainKey, t *train) bool { return l.gone(st, k, t) }, func(k trainKey) {
 		l.train.Delete(k)
-		l.turningOf = none
+		l.kept[li].turned = false
 	})
 }
 

@@ -84,11 +84,8 @@ func (l *Lines) predictTurn(st *lineState, k trainKey, f *fix, t *told) {
 // waitingAt lists the trains of a line that wait at a terminal, the first to
 // have come there first. The train of k at f is one of them.
 func (l *Lines) waitingAt(k trainKey, f *fix) []due {
-	if l.turningOf != k.line {
-		l.findTurning(k.line)
-	}
 	out := l.work[:0]
-	for _, w := range l.turning {
+	for _, w := range l.turning(k.line) {
 		if w.site == f.site {
 			out = append(out, w.due)
 		}
@@ -103,19 +100,23 @@ type turning struct {
 	site int16
 }
 
-// findTurning lists the trains of a line that wait where trains turn back, the
-// first to have come first. The list holds until one of them is seen, or goes.
-func (l *Lines) findTurning(line int16) {
-	l.turningOf, l.turning = line, l.turning[:0]
+// turning lists the trains of a line that wait where trains turn back.
+func (l *Lines) turning(line int16) []turning {
+	kept := l.kept[line]
+	if kept.turned {
+		return kept.turning
+	}
+	kept.turned, kept.turning = true, kept.turning[:0]
 	for key, t := range l.train.All() {
 		if key.line != line {
 			continue
 		}
 		if g := l.at(line, t); g.status == inService && l.m.call(g.place).turn {
-			l.turning = append(l.turning, turning{due{g.at, key}, g.site})
+			kept.turning = append(kept.turning, turning{due{g.at, key}, g.site})
 		}
 	}
-	slices.SortFunc(l.turning, func(a, b turning) int {
+	slices.SortFunc(kept.turning, func(a, b turning) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.key.id, b.key.id))
 	})
+	return kept.turning
 }

@@ -72,7 +72,7 @@ const headwayStep = 5 * 60_000
 // headway is the timetable's at about a moment, in seconds.
 func (l *Lines) headway(li int, dir cta.Direction, at int64) int32 {
 	step := at / headwayStep
-	h := &l.gaps[li][dir][step%int64(len(headways{}[0]))]
+	h := &l.kept[li].gaps[dir][step%int64(len(headways{}[0]))]
 	if h.step != step {
 		t := time.UnixMilli(step * headwayStep)
 		h.step, h.seconds = step, int32(l.m.timetable.Headway(l.m.lines[li].id, dir, t)/time.Second)
